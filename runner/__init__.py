@@ -1,0 +1,73 @@
+"""A Python task runner for n8n, as a library.
+
+    from runner import TaskRunner, TaskRunnerConfig
+
+    config = TaskRunnerConfig(auth_token="...", task_broker_uri="http://localhost:5679")
+    await TaskRunner(config).start()
+
+The names below are the public API. They are imported when they are first used: the processes that tasks run in share
+this package, and must not pay for what they do not need.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runner.config import TaskRunnerConfig
+    from runner.errors import (
+        AlreadyStarted,
+        AuthenticationFailed,
+        ConfigurationError,
+        NoIdleTimeoutHandlerError,
+        RunnerError,
+        TaskFailed,
+        UnsupportedPlatform,
+    )
+    from runner.execution.executor import Executor, TaskRequest
+    from runner.observe.counters import Count
+    from runner.task_runner import TaskRunner
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyStarted",
+    "AuthenticationFailed",
+    "ConfigurationError",
+    "Count",
+    "Executor",
+    "NoIdleTimeoutHandlerError",
+    "RunnerError",
+    "TaskFailed",
+    "TaskRequest",
+    "TaskRunner",
+    "TaskRunnerConfig",
+    "UnsupportedPlatform",
+]
+
+_HOMES = {
+    "AlreadyStarted": "runner.errors",
+    "AuthenticationFailed": "runner.errors",
+    "ConfigurationError": "runner.errors",
+    "Count": "runner.observe.counters",
+    "Executor": "runner.execution.executor",
+    "NoIdleTimeoutHandlerError": "runner.errors",
+    "RunnerError": "runner.errors",
+    "TaskFailed": "runner.errors",
+    "TaskRequest": "runner.execution.executor",
+    "TaskRunner": "runner.task_runner",
+    "TaskRunnerConfig": "runner.config",
+    "UnsupportedPlatform": "runner.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

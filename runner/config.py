@@ -1,0 +1,346 @@
+"""The configuration of a task runner: one field for each environment variable, declared once.
+
+The fields of `TaskRunnerConfig` are the table. `from_env`, the constructor's checks, `--help` and the page
+`docs/configuration.md` are all made from it. Nothing else in this project reads the environment for settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from runner.errors import ConfigurationError
+from runner.variables import (
+    METADATA_KEY,
+    Choice,
+    Flag,
+    Kind,
+    Names,
+    Number,
+    Text,
+    TrueOrNot,
+    Uri,
+    UrlPath,
+    Variable,
+    read_text,
+)
+
+DENIED_BUILTINS = Names().parse(
+    "eval, exec, compile, open, input, breakpoint, getattr, object, type, vars, setattr, delattr, hasattr, dir, "
+    "memoryview, __build_class__, globals, locals, license, help, credits, copyright"
+)
+"""The official runner's default for N8N_RUNNERS_BUILTINS_DENY."""
+
+GIB = 1024**3
+SECONDS = Number(0, above=True, fraction=True)
+PORT = Number(0, 65535)
+
+
+def _variable(name: str, kind: Kind, meaning: str, **more: Any) -> dict[str, Variable]:
+    """The metadata of a field."""
+    return {METADATA_KEY: Variable(name, kind, meaning, **more)}
+
+
+def _names(value: Any) -> Any:
+    """Let people who build a configuration by hand write a set or a list of names."""
+    return frozenset(value) if isinstance(value, set | list | tuple) else value
+
+
+@attrs.frozen(kw_only=True)
+class TaskRunnerConfig:
+    """Everything that a task runner has to be told. Frozen; checked as a whole when it is made.
+
+    Raises:
+        ConfigurationError: at construction, with a line for each value that is not allowed.
+    """
+
+    # Who we are and whom we serve
+    grant_token: str = attrs.field(
+        default="",
+        repr=False,
+        metadata=_variable(
+            "N8N_RUNNERS_GRANT_TOKEN",
+            Text(),
+            "A credential that the task broker takes once, as a launcher or n8n itself hands it over.",
+            secret=True,
+        ),
+    )
+    auth_token: str = attrs.field(
+        default="",
+        repr=False,
+        metadata=_variable(
+            "N8N_RUNNERS_AUTH_TOKEN",
+            Text(),
+            "The secret shared with n8n: a fresh grant token is fetched with it for every connection, so the runner "
+            "survives restarts of the broker. It is preferred when both are set.",
+            secret=True,
+        ),
+    )
+    task_broker_uri: str = attrs.field(
+        default="http://127.0.0.1:5679",
+        metadata=_variable(
+            "N8N_RUNNERS_TASK_BROKER_URI",
+            Uri(),
+            "Where the task broker is. https:// is spoken over wss://; a path, as behind a proxy, is kept.",
+        ),
+    )
+    broker_path: str = attrs.field(
+        default="/runners",
+        metadata=_variable(
+            "N8N_RUNNERS_PATH",
+            UrlPath(),
+            "The path below which the broker serves, the same as the variable of this name on n8n's side.",
+        ),
+    )
+    runner_id: str = attrs.field(
+        default="",
+        metadata=_variable(
+            "N8N_RUNNERS_ID",
+            Text(),
+            "The id of this runner. No two may share one: the broker keeps only the latest.",
+            fallback="a unique one for each process",
+        ),
+    )
+
+    # How much at once, how large, how long
+    max_concurrency: int = attrs.field(
+        default=5,
+        metadata=_variable("N8N_RUNNERS_MAX_CONCURRENCY", Number(1, 10_000), "Tasks that may run at the same time."),
+    )
+    max_payload_size: int = attrs.field(
+        default=GIB,
+        metadata=_variable(
+            "N8N_RUNNERS_MAX_PAYLOAD",
+            Number(1, 4 * GIB - 1),
+            "The largest message, both ways.",
+            unit="bytes",
+        ),
+    )
+    task_timeout: float = attrs.field(
+        default=60,
+        metadata=_variable(
+            "N8N_RUNNERS_TASK_TIMEOUT",
+            SECONDS,
+            "How long a task may take. More than the broker's own timeout of this name is pointless.",
+            unit="s",
+        ),
+    )
+    auto_shutdown_timeout: float = attrs.field(
+        default=0,
+        metadata=_variable(
+            "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT",
+            Number(0, fraction=True),
+            "Stop after this long without a task; 0 means never.",
+            unit="s",
+        ),
+    )
+    is_auto_shutdown_enabled: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.auto_shutdown_timeout > 0, takes_self=True)
+    )
+    graceful_shutdown_timeout: float = attrs.field(
+        default=10,
+        metadata=_variable(
+            "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT",
+            Number(0, fraction=True),
+            "How long tasks in flight may go on when the runner is told to stop.",
+            unit="s",
+        ),
+    )
+    heartbeat_interval: float = attrs.field(
+        default=30,
+        metadata=_variable(
+            "N8N_RUNNERS_HEARTBEAT_INTERVAL",
+            SECONDS,
+            "How often the broker is pinged; without a pong in half of it the connection counts as lost.",
+            unit="s",
+        ),
+    )
+    max_prints: int = attrs.field(
+        default=1000,
+        metadata=_variable(
+            "N8N_RUNNERS_MAX_PRINTS",
+            Number(0, 1_000_000),
+            "Calls of `print` that a task may send to n8n; further ones are counted and left out.",
+        ),
+    )
+
+    # What the code of a task may do
+    stdlib_allow: frozenset[str] | None = attrs.field(
+        default=None,
+        converter=_names,
+        metadata=_variable(
+            "N8N_RUNNERS_STDLIB_ALLOW",
+            Names(wildcard=True),
+            "Modules of the standard library that code may import.",
+            since=None,
+            optional=True,
+            fallback="not set",
+        ),
+    )
+    external_allow: frozenset[str] = attrs.field(
+        default=frozenset(),
+        converter=_names,
+        metadata=_variable(
+            "N8N_RUNNERS_EXTERNAL_ALLOW",
+            Names(wildcard=True),
+            "Installed packages that code may import.",
+            since=None,
+        ),
+    )
+    allow_transitive_imports: bool = attrs.field(
+        default=True,
+        metadata=_variable(
+            "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS",
+            Flag(),
+            "Whether an allowed package may import others for itself.",
+            since=None,
+        ),
+    )
+    builtins_deny: frozenset[str] = attrs.field(
+        default=DENIED_BUILTINS,
+        converter=_names,
+        metadata=_variable(
+            "N8N_RUNNERS_BUILTINS_DENY",
+            Names(),
+            "Builtins that code may not use.",
+            since=None,
+        ),
+    )
+    block_env_access: bool = attrs.field(
+        default=True,
+        metadata=_variable(
+            "N8N_BLOCK_RUNNER_ENV_ACCESS",
+            TrueOrNot(),
+            "Keep the runner's environment from the code. Its own variables never reach the code, whatever this says.",
+        ),
+    )
+    timezone: str = attrs.field(
+        default="",
+        metadata=_variable("TZ", Text(), "The time zone that code sees.", fallback="the machine's"),
+    )
+
+    # How people see it
+    log_level: str = attrs.field(
+        default="info",
+        metadata=_variable(
+            "N8N_RUNNERS_LAUNCHER_LOG_LEVEL",
+            Choice(("debug", "info", "warn", "warning", "error")),
+            "How much is logged.",
+        ),
+    )
+    no_color: str = attrs.field(
+        default="", metadata=_variable("NO_COLOR", Text(), "Never use colours.", since=None, fallback="not set")
+    )
+    health_check_server_enabled: bool = attrs.field(
+        default=False,
+        metadata=_variable("N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED", Flag(), "Answer health checks.", since=None),
+    )
+    health_check_server_host: str = attrs.field(
+        default="127.0.0.1",
+        metadata=_variable(
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", Text(), "The address that answers health checks.", since=None
+        ),
+    )
+    health_check_server_port: int = attrs.field(
+        default=5681,
+        metadata=_variable(
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT", PORT, "The port that answers health checks.", since=None
+        ),
+    )
+    sentry_dsn: str = attrs.field(
+        default="",
+        repr=False,
+        metadata=_variable("N8N_SENTRY_DSN", Text(), "Where errors are reported to.", since=None, secret=True),
+    )
+    n8n_version: str = attrs.field(
+        default="", metadata=_variable("N8N_VERSION", Text(), "The version of n8n, for error reports.", since=None)
+    )
+    environment: str = attrs.field(
+        default="", metadata=_variable("ENVIRONMENT", Text(), "The environment, for error reports.", since=None)
+    )
+    deployment_name: str = attrs.field(
+        default="", metadata=_variable("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.", since=None)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check every value, and those that depend on each other."""
+        problems = [
+            variable.problem(value)
+            for name, variable in variables()
+            if not ((value := getattr(self, name)) is None and variable.optional) and not variable.kind.check(value)
+        ]
+        problems += self._contradictions()
+        if problems:
+            raise ConfigurationError(problems)
+
+    def _contradictions(self) -> Iterator[str]:
+        """What is wrong although each value by itself is allowed."""
+        if self.grant_token == "" and self.auth_token == "":
+            yield (
+                "Environment variable N8N_RUNNERS_GRANT_TOKEN is required, or N8N_RUNNERS_AUTH_TOKEN: "
+                "the token that n8n was given, with which a runner fetches grant tokens for itself"
+            )
+        if self.is_auto_shutdown_enabled and self.auto_shutdown_timeout == 0:
+            yield "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT is 0: with auto shutdown enabled it must be above 0 (s)"
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> TaskRunnerConfig:
+        """The configuration that a set of environment variables asks for, with `X_FILE` for every `X`.
+
+        Raises:
+            ConfigurationError: with a line for every variable that is wrong, and all of them at once.
+        """
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        for field, variable in variables():
+            try:
+                text = read_text(variable, environment, _read_file)
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            if text is None:
+                continue
+            try:
+                value = variable.kind.parse(text)
+            except ValueError:
+                value = text
+            if variable.kind.check(value):
+                values[field] = value
+            else:
+                problems.append(variable.problem(value))
+        try:
+            config = cls(**values)
+        except ConfigurationError as error:
+            problems += [line for line in error.problems if not _already_said(line, problems)]
+            raise ConfigurationError(problems) from None
+        if problems:
+            raise ConfigurationError(problems)
+        return config
+
+
+def _already_said(line: str, problems: list[str]) -> bool:
+    """Whether a credential is only missing because what was given for it has been reported as wrong."""
+    return "is required" in line and any("_TOKEN" in problem for problem in problems)
+
+
+def _read_file(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def variables() -> Iterator[tuple[str, Variable]]:
+    """The table: each field of `TaskRunnerConfig` that has an environment variable, with that variable."""
+    for field in attrs.fields(TaskRunnerConfig):
+        if METADATA_KEY in field.metadata:
+            yield field.name, field.metadata[METADATA_KEY]
+
+
+def without_effect(environment: Mapping[str, str]) -> list[str]:
+    """The variables that are set but have no effect in this version."""
+    return [
+        variable.name
+        for _, variable in variables()
+        if variable.since is None and (environment.get(variable.name) or environment.get(variable.name + "_FILE"))
+    ]

@@ -1,0 +1,268 @@
+"""What the connection table asks for, done with aiohttp: the performer of the connection's effects."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from runner.clock import Alarm, Clock
+from runner.config import TaskRunnerConfig
+from runner.connection.address import BrokerAddress
+from runner.connection.credentials import AuthToken, Credentials, GivenGrantToken
+from runner.connection.failures import ConnectionLost, Refused, Unreachable
+from runner.connection.identity import RunnerIdentity
+from runner.connection.link import Link
+from runner.connection.websocket import BrokerSocket, open_socket
+from runner.observe.counters import Count, Counters
+from runner.protocol.codec import MalformedMessage, UnknownMessage, decode_broker_message
+from runner.protocol.messages import BrokerMessage, Info, InfoRequest, RunnerRegistered
+from runner.scope import OnCrash, Scope
+from statemachine import ConnectionEffect, ConnectionEvent
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY = 5.0
+"""The fixed time between a failure and the next attempt, in seconds: the contract of `start()`."""
+
+REGISTRATION_TIMEOUT = 10.0
+"""How long an authenticated connection may go unregistered, in seconds."""
+
+MIN_FLUSH_TIMEOUT = 1.0
+"""How long results may take to be sent when the tasks have used up the graceful timeout, in seconds."""
+
+RUNNER_NAME = "n8n-runner"
+"""How the runner introduces itself; n8n shows it in its log."""
+
+Post = Callable[[ConnectionEvent, int | None, str], None]
+
+
+class Workload(Protocol):
+    """What a connection is for: offers and tasks, as far as the connection has to know them."""
+
+    @property
+    def task_types(self) -> list[str]:
+        """The task types that are served."""
+
+    def attach(self, link: Link) -> None:
+        """From here on, speak on this connection."""
+
+    def receive(self, message: BrokerMessage) -> None:
+        """Hear a message of the broker. Returns at once."""
+
+    def start_offers(self) -> None:
+        """Offer every free slot, and go on offering."""
+
+    def stop_offers(self) -> None:
+        """Make no more offers and forget the open ones."""
+
+    def start_idle_timer(self) -> None:
+        """Count the time without a task, if anybody wants to know."""
+
+    def stop_idle_timer(self) -> None:
+        """Stop counting."""
+
+    def lose_tasks(self) -> None:
+        """Abort every task, because its connection is gone."""
+
+    def refuse_tasks(self) -> None:
+        """From here on, reject what is still accepted: the runner is shutting down."""
+
+    async def drain(self) -> None:
+        """Wait until all tasks have ended; abort those that take longer than the graceful timeout."""
+
+
+class ConnectionEffects:
+    """Opens, reads, times and closes connections, as the table says. Everything it starts, it ends."""
+
+    def __init__(
+        self,
+        config: TaskRunnerConfig,
+        clock: Clock,
+        counters: Counters,
+        workload: Workload,
+        post: Post,
+        on_crash: OnCrash,
+    ) -> None:
+        """Effects that serve `workload` over connections made as `config` says.
+
+        Parameters:
+            post: puts an event, the number of the connection it speaks of, and a reason into the mailbox.
+            on_crash: told of exceptions that a coroutine of the connection did not handle.
+        """
+        self._config = config
+        self._clock = clock
+        self._counters = counters
+        self._workload = workload
+        self._post = post
+        self._on_crash = on_crash
+        self._opening = Scope(on_crash)
+        self._closing = Scope(on_crash)
+        self._address = BrokerAddress.of(config.task_broker_uri, config.broker_path)
+        self._credentials = _credentials(config, self._address)
+        self._identity = RunnerIdentity(config.runner_id)
+        self._retry = Alarm(clock, self._retry_now)
+        self._registration = Alarm(clock, self._registration_overdue)
+        self._number = 0
+        self._opened: BrokerSocket | None = None
+        self._link: Link | None = None
+        self.refusal: Refused | None = None
+        self._performers = {
+            ConnectionEffect.ABANDON_OPENING: self._abandon_opening,
+            ConnectionEffect.CANCEL_CONNECTION: self._cancel_connection,
+        }
+        self._starters: dict[ConnectionEffect, Callable[[], None]] = {
+            ConnectionEffect.OPEN_SOCKET: self._open,
+            ConnectionEffect.START_RECEIVING: self._start_receiving,
+            ConnectionEffect.START_REGISTRATION_TIMER: lambda: self._registration.set(REGISTRATION_TIMEOUT),
+            ConnectionEffect.STOP_REGISTRATION_TIMER: self._registration.stop,
+            ConnectionEffect.START_OFFERS: self._start_offers,
+            ConnectionEffect.STOP_OFFERS: workload.stop_offers,
+            ConnectionEffect.START_IDLE_TIMER: workload.start_idle_timer,
+            ConnectionEffect.STOP_IDLE_TIMER: workload.stop_idle_timer,
+            ConnectionEffect.START_RETRY_TIMER: lambda: self._retry.set(RETRY_DELAY),
+            ConnectionEffect.STOP_RETRY_TIMER: self._retry.stop,
+            ConnectionEffect.REPORT_REFUSAL: self._report_refusal,
+            ConnectionEffect.DRAIN: self._drain,
+            ConnectionEffect.KILL_TASKS: workload.lose_tasks,
+            ConnectionEffect.REST: self._rest,
+        }
+
+    async def perform(self, effect: ConnectionEffect, number: int) -> None:
+        """Perform one effect for the connection `number`. Only cancelling is awaited; all else is started."""
+        self._number = number
+        waiting = self._performers.get(effect)
+        if waiting is not None:
+            await waiting()
+        else:
+            self._starters[effect]()
+
+    # Opening
+
+    def _open(self) -> None:
+        self._opening = Scope(self._on_crash)
+        self._opening.spawn(self._try_to_open(self._number), f"opening of connection {self._number}")
+
+    async def _try_to_open(self, number: int) -> None:
+        try:
+            self._opened = await open_socket(self._config, self._address, self._credentials, self._identity.current)
+        except Refused as refusal:
+            self.refusal = refusal
+            self._post(ConnectionEvent.REFUSED, number, str(refusal))
+        except Unreachable as failure:
+            self._counters.add(Count.CONNECTIONS_UNREACHABLE)
+            log.warning("Failed to connect to broker: %s - retrying...", failure)
+            self._post(ConnectionEvent.UNREACHABLE, number, str(failure))
+        else:
+            log.info("Connected to broker")
+            self._post(ConnectionEvent.ACCEPTED, number, "")
+
+    async def _abandon_opening(self) -> None:
+        """End an attempt that is under way. One that has just succeeded leaves a socket for its successor."""
+        await self._opening.cancel()
+
+    # Listening
+
+    def _start_receiving(self) -> None:
+        if self._opened is None:
+            raise AssertionError("accepted, but there is no socket: only _try_to_open posts that")
+        link = Link(self._number, self._opened, self._counters, self._on_crash)
+        self._opened, self._link = None, link
+        self._workload.attach(link)
+        link.start(self._receive, self._lost)
+
+    def _receive(self, frame: bytes | None) -> None:
+        """Hear one frame. One that cannot be understood changes nothing."""
+        try:
+            if frame is None:
+                raise MalformedMessage("it is a binary frame")
+            message = decode_broker_message(frame)
+        except UnknownMessage as unknown:
+            self._counters.add(Count.MESSAGES_UNKNOWN)
+            log.debug("Ignored a message of the broker: %s", unknown)
+        except MalformedMessage as malformed:
+            self._counters.add(Count.MESSAGES_MALFORMED)
+            log.warning("Ignored a malformed message of the broker: %s", malformed)
+        else:
+            self._dispatch(message)
+
+    def _dispatch(self, message: BrokerMessage) -> None:
+        if self._link is None:
+            return
+        if isinstance(message, InfoRequest):
+            self._link.send(Info(RUNNER_NAME, self._workload.task_types))
+        elif isinstance(message, RunnerRegistered):
+            self._post(ConnectionEvent.REGISTERED, self._number, "")
+        else:
+            self._workload.receive(message)
+
+    def _start_offers(self) -> None:
+        log.info("Registered with broker")
+        self._workload.start_offers()
+
+    def _lost(self, lost: ConnectionLost) -> None:
+        self._counters.add(Count.CONNECTIONS_LOST)
+        log.warning("Disconnected from broker: %s", lost)
+        if lost.code == 1000:
+            self._identity.evicted()
+        self._post(ConnectionEvent.LOST, self._number, str(lost))
+
+    async def _cancel_connection(self) -> None:
+        """End all that belongs to the connection, and be sure of it."""
+        self._workload.lose_tasks()
+        self._closing, closing = Scope(self._on_crash), self._closing
+        await closing.cancel()
+        if self._link is not None:
+            link, self._link = self._link, None
+            await link.cancel()
+        await self._drop_unused_socket()
+
+    async def _drop_unused_socket(self) -> None:
+        """Let go of a socket that opened too late for anybody to use it."""
+        if self._opened is not None:
+            socket, self._opened = self._opened, None
+            await socket.drop()
+
+    # Timers
+
+    def _retry_now(self) -> None:
+        self._post(ConnectionEvent.RETRY, self._number, "")
+
+    def _registration_overdue(self) -> None:
+        self._counters.add(Count.CONNECTIONS_LOST)
+        why = f"the broker did not register this runner within {REGISTRATION_TIMEOUT:g} s"
+        log.warning("Disconnected from broker: %s", why)
+        self._post(ConnectionEvent.LOST, self._number, why)
+
+    # The end
+
+    def _report_refusal(self) -> None:
+        if self.refusal is not None:
+            log.error("Authentication failed with status %d: %s", self.refusal.status, self.refusal)
+
+    def _drain(self) -> None:
+        self._workload.refuse_tasks()
+        self._closing = Scope(self._on_crash)
+        self._closing.spawn(self._close_down(self._number), "drain")
+
+    async def _close_down(self, number: int) -> None:
+        try:
+            started = self._clock.now()
+            await self._workload.drain()
+            if self._link is not None:
+                left = self._config.graceful_shutdown_timeout - (self._clock.now() - started)
+                await self._link.close(max(left, MIN_FLUSH_TIMEOUT))
+                self._link = None
+            await self._drop_unused_socket()
+        finally:
+            self._post(ConnectionEvent.CLOSED, number, "")
+
+    def _rest(self) -> None:
+        log.info("Disconnected from broker")
+
+
+def _credentials(config: TaskRunnerConfig, address: BrokerAddress) -> Credentials:
+    """The credential that lasts longest of those configured."""
+    if config.auth_token:
+        return AuthToken(config.auth_token, address.auth_url)
+    return GivenGrantToken(config.grant_token)

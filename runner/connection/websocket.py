@@ -1,0 +1,141 @@
+"""The WebSocket: the one place that speaks to aiohttp's client once a token is at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+import aiohttp
+
+from runner.config import TaskRunnerConfig
+from runner.connection.address import BrokerAddress
+from runner.connection.credentials import Credentials
+from runner.connection.failures import ConnectionLost, Refused, failure_of
+
+CONNECT_TIMEOUT = 10.0
+"""How long the token exchange, and then the upgrade, may each take, in seconds."""
+
+CLOSE_TIMEOUT = 1.0
+"""How long the broker may take to answer our close, in seconds."""
+
+CLOSE_REASONS = {
+    1000: "the broker closed the connection",
+    1001: "the broker is going away",
+    1002: "the broker judged this runner unresponsive, or missed its pong",
+    1006: "the connection broke off",
+    1007: "the broker got text from us that is not UTF-8",
+    1009: "a message was larger than allowed",
+}
+"""What a close code means on this protocol."""
+
+
+class BrokerSocket:
+    """One open WebSocket to a task broker. Text frames are received as the bytes they are."""
+
+    def __init__(self, session: aiohttp.ClientSession, response: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        """Take over an open WebSocket, aiohttp's `response`, and the `session` that it belongs to."""
+        self._session = session
+        self._socket = response
+
+    async def receive(self) -> bytes | None:
+        """The next text frame; None for one that is not text.
+
+        Raises:
+            ConnectionLost: there will be no more frames.
+        """
+        message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            frame: bytes = message.data
+            return frame
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return None
+        raise self._lost(message.type, message.data, message.extra)
+
+    def _lost(self, kind: aiohttp.WSMsgType, data: Any, extra: str | None) -> ConnectionLost:
+        """What the last message of a connection comes to."""
+        code: int = 1006
+        said: object = self._socket.exception()
+        if kind is aiohttp.WSMsgType.CLOSE:
+            code, said = data, extra
+        elif kind is aiohttp.WSMsgType.ERROR:
+            # aiohttp calls an end without a close frame 1000 as well: only an error's own code is believed
+            code, said = self._socket.close_code or 1006, data
+        why = CLOSE_REASONS.get(code, "the connection was closed")
+        return ConnectionLost(f"{why} (code {code}{f', {said}' if said else ''})", code)
+
+    async def send(self, frame: bytes) -> None:
+        """Send one text frame, and wait while too much is under way.
+
+        Raises:
+            ConnectionLost: the frame was not sent.
+        """
+        try:
+            await self._socket.send_frame(frame, aiohttp.WSMsgType.TEXT)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionLost(f"the connection broke off while sending: {error}") from error
+
+    async def close(self) -> None:
+        """Close with code 1000, wait a moment for the broker's answer, and let go of everything."""
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await self._socket.close(code=aiohttp.WSCloseCode.OK)
+        except TimeoutError:
+            pass  # a peer that reads nothing: there is no polite end to be had
+        finally:
+            await self.drop()
+
+    async def drop(self) -> None:
+        """Let go of everything at once, without another word, whatever is still unsent."""
+        connection = self._socket.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        await self._session.close()
+
+
+async def open_socket(
+    config: TaskRunnerConfig, address: BrokerAddress, credentials: Credentials, runner_id: str
+) -> BrokerSocket:
+    """Fetch a grant token and open the WebSocket with it.
+
+    A renewable credential whose token is refused at the upgrade gets one more attempt with a fresh one: tokens expire
+    on the way (after 30 s), and behind a load balancer another replica may have issued it.
+
+    Raises:
+        Refused: 401 or 403.
+        Unreachable: everything else.
+    """
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT))
+    try:
+        token = await credentials.grant_token(session)
+        try:
+            response = await _upgrade(session, config, address, runner_id, token)
+        except Refused as refusal:
+            if not credentials.renewable or refusal.status != 403:
+                raise
+            token = await credentials.grant_token(session)
+            response = await _upgrade(session, config, address, runner_id, token)
+    except BaseException:
+        await session.close()
+        raise
+    return BrokerSocket(session, response)
+
+
+async def _upgrade(
+    session: aiohttp.ClientSession, config: TaskRunnerConfig, address: BrokerAddress, runner_id: str, token: str
+) -> aiohttp.ClientWebSocketResponse[bool]:
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await session.ws_connect(
+                address.socket_url_for(runner_id),
+                headers={"Authorization": f"Bearer {token}"},
+                heartbeat=config.heartbeat_interval,
+                max_msg_size=config.max_payload_size,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
+                decode_text=False,
+            )
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        failure = failure_of(error)
+        raise failure from failure.__cause__

@@ -1,0 +1,96 @@
+"""Every error that the public API raises on purpose. Any other exception that comes out is a bug.
+
+RunnerError
+  ConfigurationError          the configuration cannot be used; says all that is wrong with it
+  NoIdleTimeoutHandlerError   auto shutdown is on and on_idle_timeout is not set
+  AlreadyStarted              start() was called on a runner that runs
+  AuthenticationFailed        the task broker refused the credential
+  UnsupportedPlatform         this operating system cannot run tasks
+  TaskFailed                  a task's own failure, as an executor reports it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class RunnerError(Exception):
+    """The root of all errors of n8n-runner."""
+
+
+class ConfigurationError(RunnerError):
+    """The configuration cannot be used. `problems` has one line for each thing that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """An error that reports all `problems` at once."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class NoIdleTimeoutHandlerError(RunnerError):
+    """Auto shutdown is enabled, but nobody would hear of it."""
+
+    def __init__(self, timeout: float) -> None:
+        """An error about an auto shutdown after `timeout` seconds."""
+        self.timeout = timeout
+        super().__init__(
+            f"Auto shutdown is enabled (after {timeout:g} s without a task), but no handler is set: "
+            "assign a coroutine function to `on_idle_timeout` before start()"
+        )
+
+
+class AlreadyStarted(RunnerError):
+    """`start()` was called on a runner that is running."""
+
+    def __init__(self) -> None:
+        """An error that says what to do instead."""
+        super().__init__("This runner is already started: await stop() before starting it again, or make another one")
+
+
+class AuthenticationFailed(RunnerError):
+    """The task broker refused the credential: trying again with the same one is pointless.
+
+    `status` is the HTTP status of the refusal (401 or 403). The HTTP client's own error is its `__cause__`.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        """A refusal with its HTTP `status`; `message` says what was refused."""
+        self.status = status
+        super().__init__(f"Authentication failed with status {status}: {message}")
+
+
+class UnsupportedPlatform(RunnerError):
+    """The operating system cannot run tasks in the way that this runner does."""
+
+    def __init__(self, platform: str) -> None:
+        """An error that names the `platform` and the ways round it."""
+        self.platform = platform
+        super().__init__(
+            f"n8n-runner does not run on {platform}: it needs POSIX processes and sockets. "
+            "On Windows, run it in WSL or in a container"
+        )
+
+
+class TaskFailed(RunnerError):
+    """A task has failed. What n8n shows of it is in the fields.
+
+    Parameters:
+        message: one line for the user.
+        description: more lines, such as the traceback through the user's code; None when there is nothing to say.
+        details: further members of the error object, such as `lineNumber` and `itemIndex`.
+    """
+
+    def __init__(self, message: str, description: str | None = None, **details: Any) -> None:
+        """A failure with what n8n shows of it."""
+        self.message = message
+        self.description = description
+        self.details = details
+        super().__init__(message)
+
+    def as_error_object(self) -> dict[str, Any]:
+        """The failure as the `error` of a `runner:taskerror`."""
+        error: dict[str, Any] = {"message": self.message, **self.details}
+        if self.description is not None:
+            error["description"] = self.description
+        return error

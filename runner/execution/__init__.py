@@ -1,0 +1,1 @@
+"""How tasks are run: the executor protocol, and its implementations."""

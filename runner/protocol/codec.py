@@ -1,0 +1,232 @@
+r"""Between frames and messages. Nothing else in this project knows how JSON is read or written on the wire.
+
+Reading is one pass over the envelope: large fields stay the bytes they are. msgspec refuses lone surrogates
+(`"\ud83d"`), which n8n does send when a text was cut inside an emoji; such a frame is read again, slowly, by the
+standard library, whose output has them escaped.
+
+Every failure is a `MalformedMessage` with a reason for people, which never contains what the message said.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn, TypeVar, get_type_hints
+
+import attrs
+import msgspec
+from msgspec import Raw
+
+from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, BrokerMessage, RunnerMessage
+
+Frame = bytes | bytearray | memoryview
+Fields = dict[str, Raw]
+M = TypeVar("M")
+
+STRING_CEILING = 536_870_888
+"""The longest text that n8n can take in (V8's longest string): a longer frame hangs its task. In bytes."""
+
+
+ENVELOPE_SIZE = 1024
+"""What is kept free for the rest of a message around a result, in bytes."""
+
+
+class MalformedMessage(ValueError):
+    """A frame that is no message. The text says why, not what was in it."""
+
+
+class UnknownMessage(MalformedMessage):
+    """A message of a type that is not in the protocol: newer brokers may send some, and they are ignored."""
+
+
+@attrs.frozen
+class _Field:
+    """One field of a message class: its two names, its decoder, and whether it may be missing."""
+
+    name: str
+    wire_name: str
+    decoder: msgspec.json.Decoder[Any]
+    optional: bool
+
+
+_ENVELOPE: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(Fields)
+_KNOWN_FIELDS: dict[type, tuple[_Field, ...]] = {}
+_ENCODER = msgspec.json.Encoder()
+_WIRE_TYPES: dict[type, str] = {cls: name for table in (FROM_BROKER, FROM_RUNNER) for name, cls in table.items()}
+
+
+def decode_broker_message(frame: Frame) -> BrokerMessage:
+    """The message of a broker that is in `frame`.
+
+    Raises:
+        UnknownMessage: the type is not in the protocol.
+        MalformedMessage: the frame is no message.
+    """
+    return _decode(frame, FROM_BROKER)
+
+
+def decode_runner_message(frame: Frame) -> RunnerMessage:
+    """The message of a runner that is in `frame`. Raises what `decode_broker_message` raises."""
+    return _decode(frame, FROM_RUNNER)
+
+
+def encode(message: BrokerMessage | RunnerMessage) -> bytes:
+    """The frame for a message.
+
+    Raises:
+        ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
+    """
+    members: dict[str, Any] = {"type": _WIRE_TYPES[type(message)]}
+    for field in _fields(type(message)):
+        members[field.wire_name] = getattr(message, field.name)
+    try:
+        return _ENCODER.encode(members)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_without_surrogates(members))
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The same value with lone surrogates, which no UTF-8 text can hold, replaced by question marks."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(member) for member in value]
+    return value
+
+
+def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
+    fields = decode_object(frame)
+    kind = fields.get("type")
+    if kind is None:
+        raise MalformedMessage("it has no type")
+    try:
+        name = msgspec.json.decode(kind, type=str)
+    except msgspec.DecodeError as error:
+        raise MalformedMessage("its type is not a text") from error
+    cls = table.get(name)
+    if cls is None:
+        raise UnknownMessage(f"its type {name[:100]!r} is not known")
+    return decode_fields(fields, cls)
+
+
+def decode_fields(fields: Fields, cls: type[M]) -> M:
+    """An attrs class filled from the members of a JSON object; members that it does not know are ignored.
+
+    Raises:
+        MalformedMessage: a field is missing or is of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    for field in _fields(cls):
+        raw = fields.get(field.wire_name)
+        if raw is None:
+            if not field.optional:
+                raise MalformedMessage(f"{cls.__name__} has no {field.wire_name}")
+            continue
+        try:
+            values[field.name] = _decode_value(field, raw)
+        except (ValueError, RecursionError) as error:
+            raise MalformedMessage(f"{cls.__name__} has a bad {field.wire_name}: {error}") from error
+    return cls(**values)
+
+
+def _decode_value(field: _Field, raw: Raw) -> Any:
+    if field.decoder.type is Raw:
+        return raw
+    try:
+        return field.decoder.decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.convert(_without_surrogates(_load_slowly(raw)), field.decoder.type)
+
+
+def decode_object(frame: Frame) -> Fields:
+    """The members of a JSON object, each as raw JSON.
+
+    Raises:
+        MalformedMessage: the bytes are not one JSON object.
+    """
+    try:
+        return _ENVELOPE.decode(frame)
+    except (ValueError, RecursionError) as error:
+        try:
+            document = _load_slowly(frame)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise MalformedMessage(f"it is not a JSON object: {error}") from None
+        return {name: _dump_slowly(member) for name, member in document.items()}
+
+
+def _load_slowly(document: Frame) -> Any:
+    """A JSON document read by the standard library, which takes lone surrogates."""
+    return json.loads(str(document, "utf-8"), parse_constant=_refuse_constant)
+
+
+def _dump_slowly(value: Any) -> Raw:
+    """A value written by the standard library, which escapes lone surrogates."""
+    return Raw(json.dumps(value, separators=(",", ":")).encode("ascii"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _fields(cls: type) -> tuple[_Field, ...]:
+    """The fields of a message class, worked out once."""
+    known = _KNOWN_FIELDS.get(cls)
+    if known is None:
+        known = _KNOWN_FIELDS[cls] = _find_fields(cls)
+    return known
+
+
+def _find_fields(cls: type) -> tuple[_Field, ...]:
+    hints = get_type_hints(cls)
+    return tuple(
+        _Field(
+            name=attribute.name,
+            wire_name=_wire_name(attribute.name),
+            decoder=msgspec.json.Decoder(hints[attribute.name]),
+            optional=attribute.default is not attrs.NOTHING,
+        )
+        for attribute in attrs.fields(cls)
+    )
+
+
+def _wire_name(name: str) -> str:
+    """`task_id` as it is written on the wire: `taskId`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def payload_limit(max_payload_size: int) -> int:
+    """The largest result that can be sent, in bytes, when no message may be larger than `max_payload_size`."""
+    return max(1, min(max_payload_size, STRING_CEILING) - ENVELOPE_SIZE)
+
+
+def check_json(document: Frame, limit: int) -> Raw:
+    """Bytes of unknown origin, as JSON that may be spliced into a message.
+
+    Whatever is spliced must not be able to end the message it is put into, nor to break the connection: it has to be
+    exactly one JSON value, in valid UTF-8 (n8n closes the connection otherwise), and short enough.
+
+    Parameters:
+        limit: the largest allowed size, in bytes.
+
+    Raises:
+        MalformedMessage: says which of these it is not.
+    """
+    if len(document) > limit:
+        raise MalformedMessage(f"it has {len(document)} bytes, and at most {limit} are allowed")
+    try:
+        str(document, "utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedMessage(f"it is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    try:
+        return msgspec.json.decode(document, type=Raw)
+    except (ValueError, RecursionError) as error:
+        try:
+            return _dump_slowly(_load_slowly(document))
+        except (ValueError, RecursionError):
+            raise MalformedMessage(f"it is not one JSON value: {error}") from None

@@ -1,0 +1,72 @@
+"""Owners of coroutines.
+
+Every coroutine that this project starts belongs to a scope, which awaits it. A scope is cancelled as a whole, and
+`cancel()` returns when the last of its coroutines has ended: nothing outlives its owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+OnCrash = Callable[[str, Exception], None]
+"""Called with the name of a coroutine and the exception that it ended with."""
+
+
+class Scope:
+    """A set of coroutines that live and end together. Once cancelled, it takes no more."""
+
+    def __init__(self, on_crash: OnCrash) -> None:
+        """An empty scope. `on_crash` hears of every exception that a coroutine did not handle itself."""
+        self._on_crash = on_crash
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled = False
+
+    def __len__(self) -> int:
+        """How many coroutines have not ended yet."""
+        return len(self._tasks)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a coroutine that this scope owns. `name` is for people who read tracebacks.
+
+        Raises:
+            RuntimeError: the scope was cancelled; the coroutine is closed without having run.
+        """
+        if self._cancelled:
+            coroutine.close()
+            raise RuntimeError(f"{name} was to start in a scope that has been cancelled")
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            self._on_crash(task.get_name(), error)
+
+    async def join(self) -> None:
+        """Wait until all coroutines have ended by themselves, those started meanwhile included."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel(self) -> None:
+        """Cancel all coroutines and wait until the last one has ended.
+
+        When the caller is cancelled meanwhile, the wait still goes on to its end, and the cancellation follows it.
+        """
+        self._cancelled = True
+        interrupted: asyncio.CancelledError | None = None
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted

@@ -1,0 +1,236 @@
+"""`TaskRunner`: wires the parts together, and owns no rule of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from runner.clock import Clock, SystemClock
+from runner.config import TaskRunnerConfig
+from runner.connection.driver import Driver, Mailbox
+from runner.connection.effects import ConnectionEffects
+from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHandlerError, UnsupportedPlatform
+from runner.execution.executor import Executor
+from runner.observe.counters import Count, Counters
+from runner.scope import Scope
+from runner.tasks.workload import TaskWorkload
+from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, Entry, Journal
+
+log = logging.getLogger(__name__)
+
+
+class TaskRunner:
+    """A task runner: connects to a task broker, takes tasks, runs them, and keeps at it until it is stopped.
+
+    It installs no signal handler, configures no logging and starts no server. Use it in one of two ways:
+
+        await runner.start()            # blocks until somebody calls stop()
+
+        async with runner:              # runs while the block runs, and is stopped at its end
+            ...
+
+    Two runners in one process do not know of each other. A runner that was stopped can be started again.
+    """
+
+    def __init__(
+        self,
+        config: TaskRunnerConfig,
+        *,
+        executor: Executor | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """A runner at rest.
+
+        Parameters:
+            config: everything that it has to be told.
+            executor: what runs the tasks; unless given, each runs in a fresh process.
+            clock: where time comes from; for tests.
+        """
+        self.on_idle_timeout: Callable[[], Awaitable[None]] | None = None
+        """Called when there has been no task for `auto_shutdown_timeout`. The runner stops when it has returned."""
+        self.config = config
+        self._counters = Counters()
+        clock = clock or SystemClock()
+        self._executor = executor or _default_executor(config)
+        self._workload = TaskWorkload(config, clock, self._counters, self._executor, self._idle)
+        self._journal = Journal(clock.wall)
+        self._mailbox = Mailbox()
+        self._effects = ConnectionEffects(
+            config, clock, self._counters, self._workload, self._mailbox.post, self._crashed
+        )
+        machine = ConnectionMachine(self._journal)
+        self._driver = Driver(machine, self._effects, self._mailbox, self._reached)
+        self._state = machine.state
+        self._waiters: list[tuple[ConnectionState, asyncio.Future[None]]] = []
+        self._ended: asyncio.Event | None = None
+        self._handlers = Scope(self._handler_crashed)
+        self._stopped_early = False
+        self._group: asyncio.TaskGroup | None = None
+
+    # What can be seen
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection stands."""
+        return self._state
+
+    @property
+    def journal(self) -> tuple[Entry, ...]:
+        """What happened to the connection lately, oldest first."""
+        return self._journal.entries
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The states that the connection went through lately, first to last."""
+        return self._journal.path()
+
+    @property
+    def counters(self) -> Mapping[Count, int]:
+        """What has been counted since this runner was made."""
+        return self._counters
+
+    @property
+    def running_tasks(self) -> int:
+        """How many tasks hold a slot."""
+        return self._workload.running_tasks
+
+    @property
+    def open_offers(self) -> int:
+        """How many slots are on offer to the broker."""
+        return self._workload.open_offers
+
+    async def reached(self, state: ConnectionState) -> None:
+        """Wait until the connection stands at `state`; return at once when it does."""
+        if self._state is not state:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append((state, waiter))
+            await waiter
+
+    # What can be done
+
+    async def start(self) -> None:
+        """Connect, take tasks, and return when the runner has been stopped.
+
+        A refused credential ends it; every other failure to connect, and every loss of the connection, is logged
+        as a warning and followed by another attempt after five seconds, for ever. With a lost connection its
+        offers stop and its coroutines are cancelled and awaited before the next attempt.
+
+        Cancelling this stops everything at once, tasks included, before the cancellation goes on.
+
+        Raises:
+            AuthenticationFailed: the broker answered 401 or 403.
+            NoIdleTimeoutHandlerError: auto shutdown is enabled and `on_idle_timeout` is not set.
+            AlreadyStarted: it is running.
+            UnsupportedPlatform: the executor cannot work on this operating system.
+        """
+        if self._ended is not None:
+            raise AlreadyStarted
+        if self.config.is_auto_shutdown_enabled and self.on_idle_timeout is None:
+            raise NoIdleTimeoutHandlerError(self.config.auto_shutdown_timeout)
+        if self._stopped_early:
+            self._stopped_early = False
+            return
+        await self._drive(ConnectionEvent.CONNECT)
+        refusal = self._effects.refusal
+        if self._state is ConnectionState.AUTH_FAILED and refusal is not None:
+            raise AuthenticationFailed(refusal.status, str(refusal)) from refusal.__cause__
+
+    async def stop(self) -> None:
+        """Stop, and return when nothing is left: tasks in flight may go on for the graceful timeout first.
+
+        Works from every state and at any moment, any number of times. Called before the first `start()`, it makes
+        that return at once.
+        """
+        if self._ended is not None:
+            self._mailbox.post(ConnectionEvent.SHUTDOWN, None, "stop() was called")
+            await self._ended.wait()
+        elif self._state is ConnectionState.AUTH_FAILED:
+            await self._drive(ConnectionEvent.SHUTDOWN)
+        elif not self._journal.entries:
+            self._stopped_early = True
+
+    async def __aenter__(self) -> Self:
+        """Start in the background. When `start()` fails, the block is cancelled and its error comes out of it."""
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._group.create_task(self.start(), name="n8n-runner")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop, and wait until nothing is left."""
+        group, self._group = self._group, None
+        if group is None:
+            raise AssertionError("__aexit__ follows __aenter__")
+        try:
+            if kind is None:
+                await self.stop()
+            await group.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures.exceptions[0].__cause__
+
+    async def _drive(self, first: ConnectionEvent) -> None:
+        """Drive the connection from rest to rest, with the executor at hand."""
+        ended = self._ended = asyncio.Event()
+        try:
+            await self._executor.start()
+            try:
+                await self._driver.run(first)
+            finally:
+                await self._executor.close()
+        finally:
+            self._ended = None
+            ended.set()
+            await self._end_handlers()
+        log.info("Runner stopped")
+
+    # What the parts report
+
+    def _reached(self, state: ConnectionState) -> None:
+        self._state = state
+        for waiting_for, waiter in self._waiters:
+            if waiting_for is state and not waiter.done():
+                waiter.set_result(None)
+        self._waiters = [(waiting_for, waiter) for waiting_for, waiter in self._waiters if not waiter.done()]
+
+    def _crashed(self, name: str, error: Exception) -> None:
+        self._counters.add(Count.CRASHES)
+        self._driver.crashed(name, error)
+
+    def _handler_crashed(self, name: str, error: Exception) -> None:
+        log.error("%s raised an exception", name, exc_info=error)
+
+    def _idle(self) -> None:
+        log.info("No task for %g s: shutting down", self.config.auto_shutdown_timeout)
+        self._handlers.spawn(self._call_idle_handler(), "on_idle_timeout")
+
+    async def _call_idle_handler(self) -> None:
+        """Tell the owner, who may call stop() or not: the runner stops in any case."""
+        try:
+            if self.on_idle_timeout is not None:
+                await self.on_idle_timeout()
+        finally:
+            self._mailbox.post(ConnectionEvent.SHUTDOWN, None, "idle timeout")
+
+    async def _end_handlers(self) -> None:
+        """Let the owner's handler come to its end, within the graceful timeout; it may be what called stop()."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.graceful_shutdown_timeout):
+                await self._handlers.join()
+        await self._handlers.cancel()
+        self._handlers = Scope(self._handler_crashed)
+
+
+def _default_executor(config: TaskRunnerConfig) -> Executor:
+    """The executor that everybody gets who does not bring one."""
+    if sys.platform == "win32":
+        raise UnsupportedPlatform("Windows")
+    from runner.execution.process.executor import ProcessExecutor  # not needed by those who bring their own
+
+    return ProcessExecutor(config)

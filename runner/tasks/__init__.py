@@ -1,0 +1,1 @@
+"""Offers, and the tasks in flight."""

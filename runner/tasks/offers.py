@@ -1,0 +1,122 @@
+"""The offer book: one offer for every free slot, each good for a few seconds, and one timer for the next expiry.
+
+The rules, and where they come from:
+
+- Open offers and running tasks together are never more than the slots. A slot that falls free is offered at once.
+- `validFor` is a whole number of milliseconds (n8n breaks on a fraction), spread over half a second so that the
+  offers of many runners do not expire in step. We honour an offer for a moment longer than we said, because an
+  accept may be on its way.
+- A broker that gave up waiting for our answer to an accept throws away *all* our offers without saying so, other
+  than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+
+from runner.clock import Alarm, Clock
+from runner.observe.counters import Count, Counters
+from runner.protocol.messages import RejectReason, TaskOffer
+
+VALIDITY = 5.0
+"""How long an offer is good for at least, in seconds."""
+
+SPREAD = 0.5
+"""By how much the validity of offers varies, in seconds."""
+
+GRACE = 0.1
+"""How long after its end an offer is still honoured, in seconds."""
+
+
+class Offers:
+    """The open offers of one task type."""
+
+    def __init__(
+        self,
+        task_type: str,
+        clock: Clock,
+        counters: Counters,
+        free_slots: Callable[[], int],
+        send: Callable[[TaskOffer], None],
+        entropy: Callable[[], float] = random.random,
+    ) -> None:
+        """A closed book.
+
+        Parameters:
+            free_slots: how many slots no task holds, at this moment.
+            send: sends an offer.
+            entropy: a number from 0 to 1, for the spread.
+        """
+        self._task_type = task_type
+        self._clock = clock
+        self._counters = counters
+        self._free_slots = free_slots
+        self._send = send
+        self._entropy = entropy
+        self._expiry: dict[str, float] = {}
+        self._alarm = Alarm(clock, self._expire)
+        self._making = False
+
+    def __len__(self) -> int:
+        """How many offers are open."""
+        return len(self._expiry)
+
+    def start(self) -> None:
+        """Begin to offer every free slot."""
+        self._making = True
+        self.refresh()
+
+    def pause(self) -> None:
+        """Make no more offers; the open ones stay good until they expire."""
+        self._making = False
+
+    def stop(self) -> None:
+        """Make no more offers, and forget the open ones."""
+        self._making = False
+        self._expiry.clear()
+        self._alarm.stop()
+
+    def forget(self) -> None:
+        """The broker has thrown our offers away: do the same, and offer every free slot afresh."""
+        self._counters.add(Count.OFFERS_FORGOTTEN, len(self._expiry))
+        self._expiry.clear()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Offer the slots that are free and not yet offered."""
+        if self._making:
+            for _ in range(self._free_slots() - len(self._expiry)):
+                self._offer()
+        self._set_alarm()
+
+    def take(self, offer_id: str) -> str | None:
+        """Use an offer up. Returns None if its slot may be taken, else the reason why not, as n8n knows it."""
+        deadline = self._expiry.pop(offer_id, None)
+        if deadline is None or deadline < self._clock.now():
+            return RejectReason.OFFER_EXPIRED
+        if self._free_slots() < 1:
+            return RejectReason.NO_SLOTS
+        return None
+
+    def _offer(self) -> None:
+        offer_id = secrets.token_hex(8)
+        valid_for = VALIDITY + SPREAD * self._entropy()
+        self._expiry[offer_id] = self._clock.now() + valid_for + GRACE
+        self._counters.add(Count.OFFERS_MADE)
+        self._send(TaskOffer(offer_id, self._task_type, int(valid_for * 1000)))
+
+    def _set_alarm(self) -> None:
+        if not self._expiry:
+            self._alarm.stop()
+            return
+        self._alarm.set(max(0.0, min(self._expiry.values()) - self._clock.now()))
+
+    def _expire(self) -> None:
+        """Drop what has expired, and offer those slots again."""
+        now = self._clock.now()
+        for offer_id in [offer_id for offer_id, deadline in self._expiry.items() if deadline <= now]:
+            del self._expiry[offer_id]
+            self._counters.add(Count.OFFERS_EXPIRED)
+        self.refresh()

@@ -1,0 +1,235 @@
+"""One task in flight: the performer of its machine's effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import attrs
+from msgspec import Raw
+
+from runner.clock import Alarm, Clock
+from runner.config import TaskRunnerConfig
+from runner.errors import TaskFailed
+from runner.execution.executor import Executor, TaskRequest
+from runner.observe.counters import Count, Counters
+from runner.protocol.codec import MalformedMessage, decode_fields, decode_object
+from runner.protocol.messages import (
+    LOG_NODE_OUTPUT,
+    DoneData,
+    Rpc,
+    RunnerMessage,
+    TaskAccepted,
+    TaskDone,
+    TaskError,
+)
+from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
+
+log = logging.getLogger(__name__)
+user_log = logging.getLogger("runner.user_code")
+
+NO_SETTINGS = Raw(b"{}")
+
+
+class Channel(Protocol):
+    """The connection that a task came by, as far as a task has to know it."""
+
+    def send(self, message: RunnerMessage) -> None:
+        """Send a message; drop it if the connection is gone."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a coroutine that ends with the connection at the latest."""
+
+
+@attrs.frozen
+class Origin:
+    """Where in n8n a task comes from: what people know it by."""
+
+    node_name: str = "unknown"
+    node_id: str = "unknown"
+    workflow_name: str = "unknown"
+    workflow_id: str = "unknown"
+
+    @classmethod
+    def of(cls, settings: Raw) -> Origin:
+        """The origin that the settings of a Code node tell; of other settings, an unknown one."""
+        try:
+            return decode_fields(decode_object(memoryview(settings)), cls)
+        except MalformedMessage:
+            return cls()
+
+    def __str__(self) -> str:
+        return f'node "{self.node_name}" ({self.node_id}) in workflow "{self.workflow_name}" ({self.workflow_id})'
+
+
+OUTCOME_COUNTS = {
+    TaskEvent.DONE: Count.TASKS_DONE,
+    TaskEvent.FAILED: Count.TASKS_FAILED,
+    TaskEvent.CANCEL: Count.TASKS_CANCELLED,
+    TaskEvent.TIMEOUT: Count.TASKS_TIMED_OUT,
+    TaskEvent.KILL: Count.TASKS_KILLED,
+    TaskEvent.LOST: Count.TASKS_LOST,
+}
+"""The events that decide about a task, and how each is counted."""
+
+
+def in_seconds(seconds: float) -> str:
+    """`1 second`, `2 seconds`, `0.5 seconds`."""
+    return f"{seconds:g} second" + ("" if seconds == 1 else "s")
+
+
+class TaskInFlight:
+    """A task from its accepted offer to its terminal message."""
+
+    def __init__(
+        self,
+        task_id: str,
+        channel: Channel,
+        executor: Executor,
+        config: TaskRunnerConfig,
+        clock: Clock,
+        counters: Counters,
+        on_finished: Callable[[TaskInFlight], None],
+    ) -> None:
+        """Accept the task, and wait for its settings.
+
+        Parameters:
+            channel: the connection that it came by. Everything about this task is said there or nowhere.
+            on_finished: called once, when the slot of the task is free.
+        """
+        self.task_id = task_id
+        self._channel = channel
+        self._executor = executor
+        self._config = config
+        self._clock = clock
+        self._counters = counters
+        self._machine = TaskMachine()
+        self._timer = Alarm(clock, self.time_out)
+        self._settings = NO_SETTINGS
+        self._accepted_at = clock.now()
+        self._execution: asyncio.Task[None] | None = None
+        self._result: Raw | None = None
+        self._failure: TaskFailed | None = None
+        self._prints = 0
+        self._performers: dict[TaskEffect, Callable[[], None]] = {
+            TaskEffect.START_EXECUTION: self._start_execution,
+            TaskEffect.RESTART_TIMER: self._restart_timer,
+            TaskEffect.STOP_TIMER: self._timer.stop,
+            TaskEffect.ABORT_EXECUTION: self._abort_execution,
+            TaskEffect.SEND_TERMINAL: self._send_terminal,
+            TaskEffect.FREE_SLOT: lambda: on_finished(self),
+        }
+        self._restart_timer()
+        channel.send(TaskAccepted(task_id))
+        counters.add(Count.TASKS_ACCEPTED)
+        log.info("Accepted task %s", task_id)
+
+    @property
+    def state(self) -> TaskState:
+        """Where the task stands."""
+        return self._machine.state
+
+    # What can happen to it
+
+    def start(self, settings: Raw) -> None:
+        """The settings came."""
+        if self.state is not TaskState.ACCEPTED:
+            log.warning("Ignored further settings for task %s", self.task_id)
+            return
+        self._settings = settings
+        self._fire(TaskEvent.SETTINGS)
+
+    def cancel(self, reason: str) -> None:
+        """The broker has given the task up."""
+        self._abort(TaskEvent.CANCEL, "Task was cancelled", reason)
+
+    def time_out(self) -> None:
+        """The task timeout has passed."""
+        limit = in_seconds(self._config.task_timeout)
+        if self.state is TaskState.ACCEPTED:
+            self._abort(TaskEvent.TIMEOUT, f"Task settings did not come within {limit}")
+        else:
+            self._abort(TaskEvent.TIMEOUT, f"Task execution timed out after {limit}")
+
+    def kill(self) -> None:
+        """The runner stops, and waits no longer."""
+        grace = in_seconds(self._config.graceful_shutdown_timeout)
+        self._abort(TaskEvent.KILL, f"Task was killed because the runner is shutting down (it was given {grace})")
+
+    def lose(self) -> None:
+        """Its connection is gone."""
+        self._abort(TaskEvent.LOST, "The connection to the task broker was lost")
+
+    def _abort(self, event: TaskEvent, message: str, reason: str = "") -> None:
+        if self.state not in {TaskState.ACCEPTED, TaskState.RUNNING}:
+            return
+        self._failure = TaskFailed(message)
+        log.warning("Aborted task %s: %s%s", self.task_id, message, f" ({reason})" if reason else "")
+        self._fire(event)
+
+    def _fire(self, event: TaskEvent) -> None:
+        """Fire an event and perform what it asks for."""
+        step = self._machine.fire(event)
+        if step.after is not step.before and event in OUTCOME_COUNTS:
+            self._counters.add(OUTCOME_COUNTS[event])
+        for effect in step.effects:
+            self._performers[effect]()
+
+    # What is done about it
+
+    def _restart_timer(self) -> None:
+        self._timer.set(self._config.task_timeout)
+
+    def _start_execution(self) -> None:
+        self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
+        # not at the end of _execute: a coroutine that is cancelled before its first step never gets there
+        self._execution.add_done_callback(self._execution_ended)
+
+    def _abort_execution(self) -> None:
+        if self._execution is not None:
+            self._execution.cancel()
+
+    async def _execute(self) -> None:
+        """Have the executor run the task, and keep what came of it."""
+        try:
+            self._result = await self._executor.execute(TaskRequest(self.task_id, self._settings, self._print))
+        except TaskFailed as failure:
+            self._failure = self._failure or failure
+        except Exception as error:
+            log.exception("The executor failed on task %s, which is a bug", self.task_id)
+            self._counters.add(Count.CRASHES)
+            self._failure = self._failure or TaskFailed(f"The executor failed: {type(error).__name__}")
+
+    def _execution_ended(self, _: asyncio.Task[None]) -> None:
+        """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
+        if self.state is TaskState.ABORTING:
+            self._fire(TaskEvent.GONE)
+        elif self._failure is None and self._result is not None:
+            self._fire(TaskEvent.DONE)
+        else:
+            self._fire(TaskEvent.FAILED)
+
+    def _print(self, arguments: Raw) -> None:
+        """Show what the code printed: in n8n, and in the runner's own log."""
+        if self.state is not TaskState.RUNNING:
+            return
+        self._prints += 1
+        self._channel.send(Rpc(f"{self.task_id}-{self._prints}", self.task_id, LOG_NODE_OUTPUT, arguments))
+        if user_log.isEnabledFor(logging.INFO):
+            user_log.info("[user code] %s", str(memoryview(arguments), "utf-8"))
+
+    def _send_terminal(self) -> None:
+        if self._failure is None and self._result is not None:
+            self._channel.send(TaskDone(self.task_id, DoneData(self._result)))
+            self._log_end("Completed", f" ({len(memoryview(self._result))} bytes)")
+        else:
+            failure = self._failure or TaskFailed("Task was cancelled")
+            self._channel.send(TaskError(self.task_id, failure.as_error_object()))
+            self._log_end("Failed", f": {failure.message}")
+
+    def _log_end(self, how: str, what: str) -> None:
+        if log.isEnabledFor(logging.INFO):
+            duration = round((self._clock.now() - self._accepted_at) * 1000)
+            log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, Origin.of(self._settings))

@@ -1,0 +1,203 @@
+"""Everything that a connection is for: it answers the broker's messages with offers, tasks and rejections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from runner.clock import Alarm, Clock
+from runner.config import TaskRunnerConfig
+from runner.execution.executor import Executor
+from runner.observe.counters import Count, Counters
+from runner.protocol.messages import (
+    ACKNOWLEDGEMENT_WINDOW_ELAPSED,
+    BrokerMessage,
+    Drain,
+    RejectReason,
+    RunnerMessage,
+    TaskCancel,
+    TaskOfferAccept,
+    TaskRejected,
+    TaskSettings,
+)
+from runner.tasks.offers import Offers
+from runner.tasks.task import Channel, TaskInFlight
+
+log = logging.getLogger(__name__)
+
+TASK_TYPE = "python"
+"""The task type of n8n's Python Code node."""
+
+
+class TaskWorkload:
+    """The offers and the tasks of one runner."""
+
+    def __init__(
+        self,
+        config: TaskRunnerConfig,
+        clock: Clock,
+        counters: Counters,
+        executor: Executor,
+        on_idle: Callable[[], None],
+    ) -> None:
+        """A workload without a connection.
+
+        Parameters:
+            on_idle: called when there has been no task for the auto shutdown timeout.
+        """
+        self._config = config
+        self._clock = clock
+        self._counters = counters
+        self._executor = executor
+        self._channel: Channel | None = None
+        self._tasks: dict[str, TaskInFlight] = {}
+        self._no_tasks = asyncio.Event()
+        self._no_tasks.set()
+        self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send)
+        self._refusing = False
+        self._counting_idle_time = False
+        self._idle = Alarm(clock, on_idle)
+        self._grace = Alarm(clock, self._kill_tasks)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            TaskOfferAccept: self._on_accept,
+            TaskSettings: self._on_settings,
+            TaskCancel: self._on_cancel,
+            Drain: self._on_drain,
+        }
+
+    @property
+    def task_types(self) -> list[str]:
+        """The task types that are served."""
+        return [TASK_TYPE]
+
+    @property
+    def running_tasks(self) -> int:
+        """How many slots are taken."""
+        return len(self._tasks)
+
+    @property
+    def open_offers(self) -> int:
+        """How many slots are on offer."""
+        return len(self._offers)
+
+    def _free_slots(self) -> int:
+        return self._config.max_concurrency - len(self._tasks)
+
+    def _send(self, message: RunnerMessage) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    # What the connection asks for
+
+    def attach(self, channel: Channel) -> None:
+        """From here on, speak on this connection."""
+        self._channel = channel
+        self._refusing = False
+
+    def start_offers(self) -> None:
+        """Offer every free slot, and go on offering."""
+        self._offers.start()
+
+    def stop_offers(self) -> None:
+        """Make no more offers and forget the open ones."""
+        self._offers.stop()
+
+    def start_idle_timer(self) -> None:
+        """Count the time without a task, if auto shutdown is on."""
+        self._counting_idle_time = self._config.is_auto_shutdown_enabled
+        self._watch_idleness()
+
+    def stop_idle_timer(self) -> None:
+        """Stop counting."""
+        self._counting_idle_time = False
+        self._idle.stop()
+
+    def lose_tasks(self) -> None:
+        """Abort every task, because its connection is gone."""
+        for task in tuple(self._tasks.values()):
+            task.lose()
+
+    def refuse_tasks(self) -> None:
+        """From here on, reject what is still accepted: the runner is shutting down."""
+        self._refusing = True
+
+    async def drain(self) -> None:
+        """Wait until all tasks have ended; abort those that take longer than the graceful timeout."""
+        self._grace.set(self._config.graceful_shutdown_timeout)
+        try:
+            await self._no_tasks.wait()
+        finally:
+            self._grace.stop()
+
+    def _kill_tasks(self) -> None:
+        for task in tuple(self._tasks.values()):
+            task.kill()
+
+    # What the broker says
+
+    def receive(self, message: BrokerMessage) -> None:
+        """Hear a message of the broker. Returns at once."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    def _on_accept(self, message: TaskOfferAccept) -> None:
+        reason = self._why_not(message)
+        if reason is not None:
+            self._counters.add(Count.TASKS_REJECTED)
+            log.info("Rejected task %s: %s", message.task_id, reason)
+            self._send(TaskRejected(message.task_id, reason))
+        elif self._channel is not None:
+            self._idle.stop()
+            self._no_tasks.clear()
+            self._tasks[message.task_id] = TaskInFlight(
+                message.task_id,
+                self._channel,
+                self._executor,
+                self._config,
+                self._clock,
+                self._counters,
+                self._on_finished,
+            )
+        self._offers.refresh()
+
+    def _why_not(self, message: TaskOfferAccept) -> str | None:
+        """Why a task cannot be taken, if it cannot."""
+        if self._refusing:
+            return RejectReason.SHUTTING_DOWN
+        if message.task_id in self._tasks:
+            return RejectReason.DUPLICATE
+        return self._offers.take(message.offer_id)
+
+    def _on_settings(self, message: TaskSettings) -> None:
+        task = self._tasks.get(message.task_id)
+        if task is None:
+            log.warning("Ignored settings for a task that is not here: %s", message.task_id)
+        else:
+            task.start(message.settings)
+
+    def _on_cancel(self, message: TaskCancel) -> None:
+        task = self._tasks.get(message.task_id)
+        if task is not None:
+            task.cancel(message.reason)
+        if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
+            log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
+            self._offers.forget()
+
+    def _on_drain(self, _: Drain) -> None:
+        """n8n stops: keep the connection and the tasks, honour open offers, and make no more."""
+        log.info("The broker is draining: no more offers; running tasks are finished")
+        self._offers.pause()
+
+    def _on_finished(self, task: TaskInFlight) -> None:
+        del self._tasks[task.task_id]
+        if not self._tasks:
+            self._no_tasks.set()
+        self._offers.refresh()
+        self._watch_idleness()
+
+    def _watch_idleness(self) -> None:
+        if self._counting_idle_time and not self._tasks:
+            self._idle.set(self._config.auto_shutdown_timeout)

@@ -147,12 +147,16 @@ class TaskRunner:
         that return at once.
         """
         if self._ended is not None:
-            self._mailbox.post(ConnectionEvent.SHUTDOWN, None, "stop() was called")
+            self.request_stop("stop() was called")
             await self._ended.wait()
         elif self._state is ConnectionState.AUTH_FAILED:
             await self._drive(ConnectionEvent.SHUTDOWN)
         elif not self._journal.entries:
             self._stopped_early = True
+
+    def request_stop(self, why: str) -> None:
+        """Ask a running runner to stop, and return at once: for signal handlers. `why` is kept in the journal."""
+        self._mailbox.post(ConnectionEvent.SHUTDOWN, None, why)
 
     async def __aenter__(self) -> Self:
         """Start in the background. When `start()` fails, the block is cancelled and its error comes out of it."""
@@ -216,7 +220,7 @@ class TaskRunner:
             if self.on_idle_timeout is not None:
                 await self.on_idle_timeout()
         finally:
-            self._mailbox.post(ConnectionEvent.SHUTDOWN, None, "idle timeout")
+            self.request_stop("idle timeout")
 
     async def _end_handlers(self) -> None:
         """Let the owner's handler come to its end, within the graceful timeout; it may be what called stop()."""

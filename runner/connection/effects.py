@@ -65,11 +65,11 @@ class Workload(Protocol):
     def lose_tasks(self) -> None:
         """Abort every task, because its connection is gone."""
 
-    def refuse_tasks(self) -> None:
-        """From here on, reject what is still accepted: the runner is shutting down."""
+    def shut_down(self) -> None:
+        """From here on, reject what is accepted, and abort the tasks that outlast the graceful timeout."""
 
-    async def drain(self) -> None:
-        """Wait until all tasks have ended; abort those that take longer than the graceful timeout."""
+    async def drained(self) -> None:
+        """Wait until all tasks have ended."""
 
 
 class ConnectionEffects:
@@ -241,14 +241,14 @@ class ConnectionEffects:
             log.error("Authentication failed with status %d: %s", self.refusal.status, self.refusal)
 
     def _drain(self) -> None:
-        self._workload.refuse_tasks()
+        self._workload.shut_down()
         self._closing = Scope(self._on_crash)
         self._closing.spawn(self._close_down(self._number), "drain")
 
     async def _close_down(self, number: int) -> None:
         try:
             started = self._clock.now()
-            await self._workload.drain()
+            await self._workload.drained()
             if self._link is not None:
                 left = self._config.graceful_shutdown_timeout - (self._clock.now() - started)
                 await self._link.close(max(left, MIN_FLUSH_TIMEOUT))

@@ -79,10 +79,7 @@ class BrokerSocket:
     async def close(self) -> None:
         """Close with code 1000, wait a moment for the broker's answer, and let go of everything."""
         try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                await self._socket.close(code=aiohttp.WSCloseCode.OK)
-        except TimeoutError:
-            pass  # a peer that reads nothing: there is no polite end to be had
+            await self._say_goodbye()
         finally:
             await self.drop()
 
@@ -92,7 +89,16 @@ class BrokerSocket:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        await self._session.close()
+        try:
+            await self._say_goodbye()  # nobody hears it, but it is what lets aiohttp's own parts go
+        finally:
+            await self._session.close()
+
+    async def _say_goodbye(self) -> None:
+        """Close the WebSocket, unless the peer reads nothing and there is no polite end to be had."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await self._socket.close(code=aiohttp.WSCloseCode.OK)
 
 
 async def open_socket(

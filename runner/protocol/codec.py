@@ -133,6 +133,8 @@ def decode_fields(fields: Fields, cls: type[M]) -> M:
 def _decode_value(field: _Field, raw: Raw) -> Any:
     if field.decoder.type is Raw:
         return raw
+    if attrs.has(field.decoder.type):
+        return decode_fields(decode_object(memoryview(raw)), field.decoder.type)
     try:
         return field.decoder.decode(raw)
     except msgspec.ValidationError:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import attrs
+import msgspec
 from msgspec import Raw
 
 from runner.clock import Alarm, Clock
@@ -218,7 +219,7 @@ class TaskInFlight:
         self._prints += 1
         self._channel.send(Rpc(f"{self.task_id}-{self._prints}", self.task_id, LOG_NODE_OUTPUT, arguments))
         if user_log.isEnabledFor(logging.INFO):
-            user_log.info("[user code] %s", str(memoryview(arguments), "utf-8"))
+            user_log.info("[user code] %s", " ".join(map(str, msgspec.json.decode(arguments, type=list[Any]))))
 
     def _send_terminal(self) -> None:
         if self._failure is None and self._result is not None:

@@ -119,13 +119,13 @@ class TaskWorkload:
         for task in tuple(self._tasks.values()):
             task.lose()
 
-    def refuse_tasks(self) -> None:
-        """From here on, reject what is still accepted: the runner is shutting down."""
+    def shut_down(self) -> None:
+        """From here on, reject what is accepted, and abort the tasks that outlast the graceful timeout."""
         self._refusing = True
-
-    async def drain(self) -> None:
-        """Wait until all tasks have ended; abort those that take longer than the graceful timeout."""
         self._grace.set(self._config.graceful_shutdown_timeout)
+
+    async def drained(self) -> None:
+        """Wait until all tasks have ended."""
         try:
             await self._no_tasks.wait()
         finally:

@@ -1,0 +1,72 @@
+# Every target sets up what it needs in $(VENV): nothing but Python 3.11+ and make has to be there.
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL = $(PIP) install --require-hashes
+
+.PHONY: setup demo test test-pythons check bench docs pins clean
+
+setup: $(VENV)/.runtime
+
+$(VENV)/.venv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.venv requirements/runtime.txt requirements/build.txt pyproject.toml
+	$(INSTALL) -r requirements/runtime.txt -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	$(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev requirements/docs.txt
+	$(INSTALL) -r requirements/docs.txt
+	@touch $@
+
+demo: setup  ## run a Code node's file over items, through broker, WebSocket and a process of its own
+	$(BIN)/n8n-runner run docs/examples/invoices.py --items docs/examples/invoices.json --path
+
+test: $(VENV)/.dev
+	$(BIN)/python -X dev -m pytest
+
+test-pythons:  ## the tests on every supported Python that this machine has
+	@for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+		test -e .venv-$$version/.tested && continue; \
+		echo "Python $$version"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+		touch .venv-$$version/.tested; \
+	done; rm -f .venv-3.*/.tested
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.startup
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -n -W -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+pins: $(VENV)/.venv  ## choose the versions in requirements/ afresh
+	$(PIP) install uv
+	$(BIN)/uv pip compile -q --upgrade $(UV_FLAGS) pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --upgrade $(UV_FLAGS) --group build -c requirements/runtime.txt -o requirements/build.txt
+	$(BIN)/uv pip compile -q --upgrade $(UV_FLAGS) --group dev -c requirements/runtime.txt -c requirements/build.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --upgrade $(UV_FLAGS) --group docs -c requirements/runtime.txt -c requirements/dev.txt -o requirements/docs.txt
+
+UV_FLAGS = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean:
+	rm -rf .venv .venv-* docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

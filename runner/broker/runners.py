@@ -1,0 +1,48 @@
+"""A runner as the broker knows it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from runner.broker.tasks import RequestedTask
+
+
+class Peer(Protocol):
+    """The way to one runner."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a text frame. Returns at once."""
+
+    def close(self, code: int, why: str) -> None:
+        """Close the connection after what was sent before. Returns at once."""
+
+
+@attrs.define(eq=False)
+class ConnectedRunner:
+    """One connection of a runner, and all that the broker remembers of it.
+
+    Parameters:
+        offers: the open offers, in the order in which they came: id, and when it expires (infinity for never).
+        tasks: what was matched with an offer of this runner and has not ended.
+        given_up: tasks that the broker has cancelled; this runner may still say one last word about each.
+        missed_windows: matches in a row that were not acknowledged in time.
+        silent_expiry: when a request last expired while this runner was idle and had no offer open.
+    """
+
+    runner_id: str
+    peer: Peer
+    types: frozenset[str] = frozenset()
+    registered: bool = False
+    offers: dict[str, float] = attrs.Factory(dict)
+    used_offers: set[str] = attrs.Factory(set)
+    tasks: dict[str, RequestedTask] = attrs.Factory(dict)
+    given_up: set[str] = attrs.Factory(set)
+    missed_windows: int = 0
+    silent_expiry: float | None = None
+
+    def open_offers(self, now: float) -> list[str]:
+        """The offers that are still good, oldest first; the others are forgotten."""
+        self.offers = {offer_id: expiry for offer_id, expiry in self.offers.items() if expiry > now}
+        return list(self.offers)

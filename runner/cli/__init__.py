@@ -1,0 +1,80 @@
+"""The command `n8n-runner`: one module a command, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from runner import __version__
+from runner.cli.exit_codes import MEANINGS, ExitCode
+
+COMMANDS = {
+    "start": "connect to n8n's task broker and run tasks until told to stop",
+    "run": "run the code of a Python Code node on this machine, without n8n",
+    "diagram": "print the state machine of a connection or of a task",
+}
+"""The commands; each is a module of this package."""
+
+
+class Command(Protocol):
+    """What the module of a command has."""
+
+    DESCRIPTION: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    def execute(self, arguments: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+def _load(name: str) -> Command:
+    module: Command = importlib.import_module(f"runner.cli.{name}")
+    return module
+
+
+def build_parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the whole command line; only the commands in `wanted` are loaded and know their arguments."""
+    parser = argparse.ArgumentParser(
+        prog="n8n-runner",
+        description="A Python task runner for n8n.",
+        epilog="exit codes:\n" + "\n".join(f"  {code:3d}  {meaning}" for code, meaning in MEANINGS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"n8n-runner {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = _load(name) if name in wanted else None
+        child = commands.add_parser(
+            name,
+            help=summary,
+            description=command.DESCRIPTION if command else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            conflict_handler="resolve",
+        )
+        if command:
+            command.configure(child)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    wanted = next((word for word in given if not word.startswith("-")), "")
+    parsed = build_parser([wanted]).parse_args(given)
+    try:
+        return _load(parsed.command).execute(parsed)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: say nothing more, not even at exit
+        return ExitCode.FAILED
+
+
+def complain(*lines: str) -> None:
+    """Say what is wrong, on standard error."""
+    for line in lines:
+        print(f"n8n-runner: {line}", file=sys.stderr)

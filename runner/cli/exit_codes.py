@@ -1,0 +1,23 @@
+"""What the exit code of a command says."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of all commands."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    ExitCode.OK: "all went well; for `start`, the runner was told to stop and did",
+    ExitCode.FAILED: "the code that `run` ran has failed",
+    ExitCode.USAGE: "bad arguments, bad configuration, or a file that cannot be used",
+    ExitCode.REFUSED: "the task broker refused the credential",
+    ExitCode.INTERRUPTED: "interrupted a second time, without waiting for tasks",
+}
+"""What each exit code says, for `--help` and for the documentation."""

@@ -1,0 +1,166 @@
+"""What the tests share: a clock that is turned by hand, a broker that forgives nothing, a process that is run."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw
+
+from runner import TaskRunnerConfig
+from runner.broker import EmbeddedBroker, EndOfTask
+from runner.clock import TimerHandle
+
+ROOT = Path(__file__).parent.parent
+AUTH_TOKEN = "auth-token-of-the-tests"
+
+
+class ManualTimer:
+    """A call of the manual clock that has yet to be made."""
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ManualClock:
+    """Time that passes only when `advance` says so; the event loop's own time goes on beside it."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._timers: list[tuple[float, int, ManualTimer]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        return self._now
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self._now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> TimerHandle:
+        timer = ManualTimer(self._now + delay, callback)
+        heapq.heappush(self._timers, (timer.when, next(self._order), timer))
+        return timer
+
+    @property
+    def pending(self) -> list[float]:
+        """How far away each pending call is, in seconds, nearest first."""
+        return sorted(when - self._now for when, _, timer in self._timers if not timer.cancelled)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, making every call that falls due, in order, and letting coroutines react to it."""
+        end = self._now + seconds
+        while self._timers and self._timers[0][0] <= end + 1e-9:
+            when, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, when)
+            if not timer.cancelled:
+                timer.callback()
+                await settle()
+        self._now = end
+        await settle()
+
+
+async def settle(rounds: int = 20) -> None:
+    """Let everything that is ready to run have its turn."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], object], what: str = "", within: float = 10.0) -> None:
+    """Wait until a condition holds that nothing announces, such as the state of another process."""
+    try:
+        async with asyncio.timeout(within):
+            while not condition():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise AssertionError(f"not within {within} s: {what or condition}") from None
+
+
+def code_settings(code: str, items: Any = None, mode: str = "runOnceForAllItems", **more: Any) -> Raw:
+    """The settings of a Code node's task, as n8n sends them."""
+    settings = {
+        "code": code,
+        "nodeMode": mode,
+        "workflowMode": "manual",
+        "continueOnFail": False,
+        "items": [{"json": {"n": 21}}] if items is None else items,
+        "nodeId": "a2",
+        "nodeName": "Code",
+        "workflowId": "w1",
+        "workflowName": "A workflow",
+        **more,
+    }
+    return Raw(json.dumps(settings).encode())
+
+
+def config_for(broker: EmbeddedBroker, **more: Any) -> TaskRunnerConfig:
+    """The configuration of a runner of this broker."""
+    settings = {"auth_token": AUTH_TOKEN, "task_broker_uri": broker.uri, **more}
+    if "grant_token" in more:
+        del settings["auth_token"]
+    return TaskRunnerConfig(**settings)
+
+
+async def run_code(broker: EmbeddedBroker, code: str, items: Any = None, **more: Any) -> EndOfTask:
+    """Run code through the broker and return how it ended."""
+    return await broker.request(code_settings(code, items, **more)).end()
+
+
+def result_of(end: EndOfTask) -> Any:
+    """The result of a task that has one."""
+    assert end.result is not None, end.error
+    return json.loads(bytes(end.result))
+
+
+def error_of(end: EndOfTask) -> dict[str, Any]:
+    """The error of a task that failed."""
+    assert end.error is not None, end.result
+    return end.error
+
+
+def printed(prints: Iterable[Raw]) -> list[Any]:
+    """What was printed, call by call."""
+    return [json.loads(bytes(arguments)) for arguments in prints]
+
+
+def run_command(
+    *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, with nothing in its environment but `env` and PATH."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(env or {})}
+    return subprocess.run(
+        [sys.executable, "-m", "runner", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=50,
+        check=False,
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that are still there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return found

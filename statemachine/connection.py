@@ -7,7 +7,8 @@ Connection numbers
 ------------------
 Every attempt to connect has a number, one higher than the one before. An event speaks of the connection whose number
 it carries; one that speaks of an earlier connection is *stale*: it is counted, journalled, and changes nothing. So a
-late answer of a lost connection can never disturb the next one. `connect` and `shutdown` come from the owner of the
+late answer of a lost connection can never disturb the next one. (A number that no connection had yet is stale too:
+it can only be a mistake.) `connect` and `shutdown` come from the owner of the
 runner and speak of no connection.
 
 The cycle of a runner that works: `disconnected` - `connecting` - `authenticated` - `listening`. A connection that
@@ -152,7 +153,10 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
     ),
     effects=(
         EffectRow(_F.OPEN_SOCKET, "Fetch a credential and open the socket; post what came of it."),
-        EffectRow(_F.ABANDON_OPENING, "Cancel an attempt to open that is still under way, and await its end."),
+        EffectRow(
+            _F.ABANDON_OPENING,
+            "Cancel an attempt that is under way, and await its end; leave an open socket.",
+        ),
         EffectRow(_F.START_RECEIVING, "Start the coroutines that read and write the socket."),
         EffectRow(_F.START_REGISTRATION_TIMER, "Post `lost` if the broker does not register the runner in time."),
         EffectRow(_F.STOP_REGISTRATION_TIMER, "Forget that timer."),
@@ -167,9 +171,9 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
         EffectRow(_F.START_RETRY_TIMER, "Post `retry` after the fixed delay."),
         EffectRow(_F.STOP_RETRY_TIMER, "Forget that timer."),
         EffectRow(_F.REPORT_REFUSAL, "End start() with the refusal."),
-        EffectRow(_F.DRAIN, "Grant tasks the graceful timeout, kill the rest, close the socket; post `closed`."),
+        EffectRow(_F.DRAIN, "Grant tasks the graceful timeout, kill the rest, close any socket; post `closed`."),
         EffectRow(_F.KILL_TASKS, "Kill what still runs: nobody is left to take its result."),
-        EffectRow(_F.REST, "End start(): nothing is open any more."),
+        EffectRow(_F.REST, "Nothing is open any more: end start(), if it has not ended."),
     ),
     transitions=(
         TransitionRow(

@@ -17,6 +17,10 @@ FORMATS = ("mermaid", "dot", "svg", "json")
 """The names that `render` takes."""
 
 
+_BEGIN = '""'
+"""The node from which the first arrow comes: no state has an empty name."""
+
+
 class GraphvizMissing(RuntimeError):
     """Graphviz's `dot` is not on the path, or failed; the other formats need nothing installed."""
 
@@ -55,19 +59,19 @@ def to_mermaid(table: AnyTable, current: Enum | None = None) -> str:
 def to_dot(table: AnyTable, current: Enum | None = None) -> str:
     """A Graphviz digraph; the meaning of each state is its tooltip."""
     lines = [
-        f"digraph {table.name} {{",
+        f"digraph {_quoted(table.name)} {{",
         "    rankdir=TB;",
         '    node [shape=box, style="rounded", fontname="sans-serif", fontsize=12];',
         '    edge [fontname="sans-serif", fontsize=10];',
-        "    start [shape=point, width=0.12];",
+        f"    {_BEGIN} [shape=point, width=0.12];",
     ]
     for row in table.states:
         marks = ", penwidth=3" if row.state is current else ""
         marks += ", peripheries=2" if not row.leads_to else ""
-        lines.append(f"    {row.state.value} [tooltip={_quoted(row.meaning)}{marks}];")
-    lines.append(f"    start -> {table.initial.value};")
+        lines.append(f"    {_quoted(row.state.value)} [tooltip={_quoted(row.meaning)}{marks}];")
+    lines.append(f"    {_BEGIN} -> {_quoted(table.initial.value)};")
     for (source, target), events in _edges(table).items():
-        lines.append(f"    {source} -> {target} [label={_quoted(', '.join(events))}];")
+        lines.append(f"    {_quoted(source)} -> {_quoted(target)} [label={_quoted(', '.join(events))}];")
     lines.append("}")
     return "\n".join(lines) + "\n"
 
@@ -101,8 +105,9 @@ def to_svg(table: AnyTable, current: Enum | None = None) -> str:
             "or choose mermaid, dot or json, which need nothing"
         ) from error
     except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None) or error
         raise GraphvizMissing(
-            f"Graphviz's `dot` could not draw the diagram ({error}): choose mermaid, dot or json, which do not need it"
+            f"Graphviz's `dot` could not draw the diagram ({said}): choose mermaid, dot or json, which do not need it"
         ) from error
     return drawn.stdout
 

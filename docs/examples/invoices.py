@@ -7,7 +7,4 @@ for item in _items:
     totals[invoice["customer"]] += invoice["amount"]
 
 print("customers:", len(totals))
-return [
-    {"json": {"customer": customer, "total": round(total, 2)}}
-    for customer, total in sorted(totals.items())
-]
+return [{"json": {"customer": customer, "total": round(total, 2)}} for customer, total in sorted(totals.items())]

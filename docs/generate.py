@@ -1,0 +1,132 @@
+"""Writes the parts of the documentation that are made from tables; with --check, only says which are stale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from runner.cli.exit_codes import MEANINGS
+from runner.cli.reference import FILE_RULE, as_markdown
+from runner.observe.counters import Count
+from statemachine import CONNECTION, TASK, Table, to_mermaid
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change those, and run `make docs`. -->\n"
+DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
+DIAGRAM_END = "<!-- end of diagram -->\n"
+
+
+def mermaid(table: Table[Any, Any, Any]) -> str:
+    """A diagram as GitHub draws it."""
+    return f"```mermaid\n{to_mermaid(table)}```\n"
+
+
+def rows(*cells: tuple[str, ...]) -> str:
+    """Rows of a Markdown table, the first being its head."""
+    head, *body = (f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([head, "|" + " --- |" * len(cells[0]), *body]) + "\n"
+
+
+def configuration() -> str:
+    """The page of all environment variables."""
+    exit_codes = rows(("code", "meaning"), *((f"{int(code)}", meaning) for code, meaning in MEANINGS.items()))
+    return (
+        f"{NOTICE}\n# Configuration\n\nEverything is configured by environment variables. {FILE_RULE}\n\n"
+        f"A value that is not allowed ends `n8n-runner start` with a line for each one, and exit code 2.\n\n"
+        f"{as_markdown()}\n## Exit codes\n\n{exit_codes}"
+    )
+
+
+def lifecycle() -> str:
+    """The page of both state machines."""
+    parts = [
+        NOTICE,
+        "# The lifecycle of a connection and of a task",
+        "Both are tables in the package `statemachine`; what follows is made from them. Effects are what a machine "
+        "asks the runner to do, in this order: what leaving the state asks for, what the transition itself asks for, "
+        "what entering the next state asks for. A transition into the state that it comes from neither leaves nor "
+        "enters it. Events that are not listed for a state change nothing.",
+    ]
+    for table in (CONNECTION, TASK):
+        parts += [f"## {table.name.capitalize()}", table.meaning, mermaid(table), _states(table), _events(table)]
+        parts += [_transitions(table), _effects(table)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _states(table: Table[Any, Any, Any]) -> str:
+    return "### States\n\n" + rows(
+        ("state", "meaning", "on entering", "on leaving"),
+        *((_code(row.state), row.meaning, _codes(row.entering), _codes(row.leaving)) for row in table.states),
+    )
+
+
+def _events(table: Table[Any, Any, Any]) -> str:
+    return "### Events\n\n" + rows(("event", "meaning"), *((_code(row.event), row.meaning) for row in table.events))
+
+
+def _transitions(table: Table[Any, Any, Any]) -> str:
+    return "### Transitions\n\n" + rows(
+        ("from", "event", "to", "meaning", "on the way"),
+        *(
+            (_codes(row.sources), _code(row.event), _code(row.target), row.meaning, _codes(row.effects))
+            for row in table.transitions
+        ),
+    )
+
+
+def _effects(table: Table[Any, Any, Any]) -> str:
+    return "### Effects\n\n" + rows(("effect", "meaning"), *((_code(row.effect), row.meaning) for row in table.effects))
+
+
+def counters() -> str:
+    """The page of what is counted."""
+    return f"{NOTICE}\n# Counters\n\n`runner.counters` of a `TaskRunner` maps each of these to a number.\n\n" + rows(
+        ("counter", "meaning"), *((f"`{count.name}`", count.value) for count in Count)
+    )
+
+
+def _code(member: Any) -> str:
+    return f"`{member.value}`"
+
+
+def _codes(members: tuple[Any, ...]) -> str:
+    return ", ".join(map(_code, members))
+
+
+def readme(current: str) -> str:
+    """The README with its diagram as it should be."""
+    before, begin, rest = current.partition(DIAGRAM_BEGIN)
+    _, end, after = rest.partition(DIAGRAM_END)
+    if not begin or not end:
+        raise SystemExit("README.md has lost the two comments between which the diagram stands")
+    return before + begin + mermaid(CONNECTION) + end + after
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with what it should hold."""
+    readme_path = ROOT / "README.md"
+    return {
+        DOCS / "configuration.md": configuration(),
+        DOCS / "lifecycle.md": lifecycle(),
+        DOCS / "counters.md": counters(),
+        readme_path: readme(readme_path.read_text(encoding="utf-8")),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is stale, or with --check name it and fail."""
+    stale = {
+        path: text for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    for path, text in stale.items():
+        if "--check" in arguments:
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

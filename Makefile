@@ -5,9 +5,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-pythons check bench docs pins clean
+.PHONY: setup demo test test-n8n test-pythons check bench docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -34,6 +35,10 @@ demo: setup  ## run a Code node's file over items, through broker, WebSocket and
 
 test: $(VENV)/.dev
 	$(BIN)/python -X dev -m pytest
+
+test-n8n: $(VENV)/.dev  ## against a real n8n, which the scripts in $(N8N_SCRIPTS) install and start
+	bash $(N8N_SCRIPTS)/setup.sh
+	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m pytest -s tests/n8n
 
 test-pythons:  ## the tests on every supported Python that this machine has
 	@for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \

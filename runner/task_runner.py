@@ -211,6 +211,8 @@ class TaskRunner:
         log.error("%s raised an exception", name, exc_info=error)
 
     def _idle(self) -> None:
+        if self._handlers:
+            return  # it has been called, and is taking its time
         log.info("No task for %g s: shutting down", self.config.auto_shutdown_timeout)
         self._handlers.spawn(self._call_idle_handler(), "on_idle_timeout")
 

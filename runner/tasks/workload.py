@@ -95,6 +95,8 @@ class TaskWorkload:
         """From here on, speak on this connection."""
         self._channel = channel
         self._refusing = False
+        self._no_tasks = asyncio.Event()  # of this event loop, should the runner have been in another before
+        self._no_tasks.set()
 
     def start_offers(self) -> None:
         """Offer every free slot, and go on offering."""

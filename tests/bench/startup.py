@@ -1,0 +1,105 @@
+"""How long `n8n-runner start` takes from exec to registered, and from exec to its first result.
+
+    python -m tests.bench.startup
+
+Beside them, in the same run: a bare interpreter, and one that imports what the runner imports, so that the figures can
+be read as ratios. A table of where the time goes comes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+from runner.broker import BrokerLimits, EmbeddedBroker
+from tests.support import AUTH_TOKEN, ROOT, code_settings
+
+RUNS = 11
+IMPORTS = "import aiohttp, attrs, msgspec, transitions"
+
+
+async def start_once() -> tuple[float, float]:
+    """Seconds from exec to `registered` at the broker, and to the first task's result."""
+    async with EmbeddedBroker(AUTH_TOKEN, limits=BrokerLimits(attempts_per_second=1000)) as broker:
+        task = broker.request(code_settings("return [{'json': {'n': _items[0]['json']['n'] * 2}}]"))
+        began = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "runner",
+            "start",
+            env={"N8N_RUNNERS_AUTH_TOKEN": AUTH_TOKEN, "N8N_RUNNERS_TASK_BROKER_URI": broker.uri, **python_path()},
+            stdout=subprocess.DEVNULL,
+        )
+        while not broker.rules.runner_ids:
+            await asyncio.sleep(0.0005)
+        registered = time.perf_counter() - began
+        end = await task.end()
+        answered = time.perf_counter() - began
+        process.terminate()
+        await process.wait()
+        if end.result is None:
+            raise RuntimeError(f"the task failed: {end.error}")
+    return registered, answered
+
+
+def python_path() -> dict[str, str]:
+    """The environment in which this checkout is found, installed or not."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+
+
+def run_python(code: str) -> float:
+    """Seconds that an interpreter takes for `code`."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], env=python_path(), check=True)
+    return time.perf_counter() - began
+
+
+def import_times(module: str) -> list[tuple[int, str]]:
+    """The time that each package spends in its own modules while `module` is imported, in microseconds."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", f"import {module}"],
+        env=python_path(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    packages: dict[str, int] = {}
+    for own, name in re.findall(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", done.stderr):
+        package = name.split(".")[0]
+        packages[package] = packages.get(package, 0) + int(own)
+    return sorted(((own, name) for name, own in packages.items()), reverse=True)
+
+
+def row(what: str, seconds: list[float]) -> str:
+    """A line of the table, in milliseconds."""
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    return f"{what:<44}{low * 1000:8.0f}{middle * 1000:8.0f}{high * 1000:8.0f}"
+
+
+def main() -> None:
+    """Measure and print."""
+    bare, imports, registered, answered = [], [], [], []
+    for _ in range(RUNS):
+        bare.append(run_python("pass"))
+        imports.append(run_python(IMPORTS))
+        first, second = asyncio.run(start_once())
+        registered.append(first)
+        answered.append(second)
+    print(f"Python {sys.version.split()[0]}, {RUNS} runs, milliseconds{'':<15}min  median     max")
+    print(row("a bare interpreter", bare))
+    print(row(f"python -c '{IMPORTS}'"[:44], imports))
+    print(row("exec of `start` to registered", registered))
+    print(row("exec of `start` to the first result", answered))
+    print("\nwhere the imports of `start` spend their time, by package, milliseconds:")
+    for own, name in import_times("runner.cli.start")[:12]:
+        print(f"{name:<44}{own / 1000:8.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -289,7 +289,7 @@ def test_a_table_in_which_stopping_does_not_end_is_caught(monkeypatch: pytest.Mo
     stuck = attrs.evolve(
         CONNECTION, transitions=tuple(row for row in CONNECTION.transitions if row.event is not E.CLOSED)
     )
-    monkeypatch.setattr("statemachine.testing.CONNECTION", stuck)
+    monkeypatch.setattr("statemachine.testing.rules.CONNECTION", stuck)
     with pytest.raises(AssertionError, match=r"^way_to_disconnected: .* stuck in listening"):
         check_rules(CONNECTION_RULES, world, machine, step)
 

@@ -48,7 +48,7 @@ def drawn(pattern: str, text: str) -> set[tuple[str, str, str]]:
 
 
 MERMAID_ARROW = r"^    (?P<source>\w+) --> (?P<target>\w+): (?P<events>[\w, ]+)$"
-DOT_ARROW = r'^    (?P<source>\w+) -> (?P<target>\w+) \[label="(?P<events>[\w, ]+)"\];$'
+DOT_ARROW = r'^    "(?P<source>\w+)" -> "(?P<target>\w+)" \[label="(?P<events>[\w, ]+)"\];$'
 
 
 @TABLES
@@ -93,22 +93,22 @@ def test_mermaid_marks_the_current_state() -> None:
 def test_dot_marks_the_current_state() -> None:
     text = to_dot(CONNECTION, ConnectionState.LISTENING)
     marked = [line.split()[0] for line in text.splitlines() if "penwidth" in line]
-    assert marked == ["listening"]
+    assert marked == ['"listening"']
     assert "penwidth" not in to_dot(CONNECTION)
 
 
 def test_dot_starts_at_the_initial_state_and_rings_dead_ends() -> None:
     lines = to_dot(TASK).splitlines()
-    assert lines[0] == "digraph task {"
+    assert lines[0] == 'digraph "task" {'
     assert lines[-1] == "}"
-    assert "    start -> accepted;" in lines
-    assert [line.split()[0] for line in lines if "peripheries=2" in line] == ["finished"]
+    assert '    "" -> "accepted";' in lines
+    assert [line.split()[0] for line in lines if "peripheries=2" in line] == ['"finished"']
 
 
 def test_dot_carries_the_meaning_of_each_state() -> None:
     text = to_dot(CONNECTION)
     for row in CONNECTION.states:
-        assert f'    {row.state.value} [tooltip="{row.meaning}"];' in text
+        assert f'    "{row.state.value}" [tooltip="{row.meaning}"];' in text
 
 
 @TABLES

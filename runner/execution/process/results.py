@@ -11,19 +11,10 @@ import json
 import math
 from typing import Any
 
+from runner.execution.process.failures import BadResult
+
 ITEM_KEYS = frozenset({"json", "binary", "pairedItem", "error", "index"})
 """The keys that an item may have beside `json`."""
-
-
-class BadResult(Exception):
-    """What the code returned cannot be a result."""
-
-    def __init__(self, message: str, description: str, item_index: int | None = None) -> None:
-        """A result that will not do, `description` saying why."""
-        self.message = message
-        self.description = description
-        self.item_index = item_index
-        super().__init__(message)
 
 
 def of_all_items(returned: Any) -> list[Any]:
@@ -48,6 +39,8 @@ def of_all_items(returned: Any) -> list[Any]:
 def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     """The item that code for each item has returned for item `index`; None drops the item.
 
+    Of an item with `json`, that and `binary` are taken and the rest is left out, as n8n's own runner does.
+
     Raises:
         BadResult: it returned something else.
     """
@@ -57,14 +50,18 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
         raise BadResult(
             "Code doesn't return an object",
             f"For item {index} it returned {_a(returned)}. Return a dict, or None to drop the item.",
-            index,
+            item_index=index,
         )
+    if "json" in returned:
+        returned = {key: returned[key] for key in ("json", "binary") if key in returned}
     item = _item(returned, index)
     return {**{key: item[key] for key in ("json", "binary") if key in item}, "pairedItem": {"item": index}}
 
 
 def of_tool(returned: Any) -> Any:
     """The answer of code that is a tool of an AI agent: text or a number; all else as JSON text."""
+    if isinstance(returned, float) and not math.isfinite(returned):
+        return str(returned)
     if isinstance(returned, str | int | float) and not isinstance(returned, bool):
         return returned
     return to_json(returned).decode("utf-8")
@@ -80,24 +77,36 @@ def error_item(message: str, index: int | None = None) -> dict[str, Any]:
 
 def _item(row: Any, index: int) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise BadResult("Code doesn't return items properly", f"Item {index} is {_a(row)}, not a dict.", index)
+        raise BadResult(
+            "Code doesn't return items properly", f"Item {index} is {_a(row)}, not a dict.", item_index=index
+        )
     if "json" not in row:
-        if "binary" in row and row.keys() <= ITEM_KEYS:
-            row = {"json": {}, **row}
-        else:
+        if "binary" not in row or not row.keys() <= ITEM_KEYS:
             return {"json": row}
-    strange = [key for key in row if key not in ITEM_KEYS]
+        row = {"json": {}, **row}
+    if row.get("binary", ...) is None:
+        row = {key: value for key, value in row.items() if key != "binary"}
+    _check_item(row, index)
+    return dict(row)
+
+
+def _check_item(item: dict[Any, Any], index: int) -> None:
+    """Refuse what n8n would refuse."""
+    strange = [key for key in item if key not in ITEM_KEYS]
     if strange:
         names = ", ".join(sorted(map(str, strange)))
         raise BadResult(
             "Invalid output format",
             f"Item {index} has `json` and, beside it, {names}. Put these inside `json`.",
-            index,
+            item_index=index,
         )
     for key in ("json", "binary"):
-        if key in row and not isinstance(row[key], dict):
-            raise BadResult("Invalid output format", f"`{key}` of item {index} is {_a(row[key])}, not a dict.", index)
-    return dict(row)
+        if key in item and not isinstance(item[key], dict):
+            raise BadResult(
+                "Invalid output format",
+                f"`{key}` of item {index} is {_a(item[key])}, not a dict.",
+                item_index=index,
+            )
 
 
 def _a(value: Any) -> str:
@@ -108,8 +117,11 @@ def _a(value: Any) -> str:
 def to_json(value: Any) -> bytes:
     """A value as JSON that every reader takes: NaN and Infinity become null, what JSON lacks becomes text.
 
+    Keys become text as well; of two that become the same, the later one counts.
+
     Raises:
-        BadResult: the value contains itself, or is nested too deeply.
+        BadResult: the value contains itself, is nested too deeply, or has a number with too many digits.
+        Exception: whatever the `__str__` of a value raises.
     """
     try:
         try:
@@ -139,6 +151,8 @@ def _plain(value: Any, above: set[int]) -> Any:
     """The same value with null for what is no number and text for keys that are none."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return _checked_int(value)
     if not isinstance(value, dict | list | tuple | set | frozenset):
         return value
     if id(value) in above:
@@ -153,8 +167,19 @@ def _plain(value: Any, above: set[int]) -> Any:
     return plain
 
 
+def _checked_int(value: int) -> int:
+    """A number, unless it has so many digits that Python refuses to write it."""
+    try:
+        int.__repr__(value)
+    except ValueError as error:
+        raise BadResult("A number of the result has too many digits", str(error)) from None
+    return value
+
+
 def _key(key: Any) -> str:
     """A key as text, the way JSON writers do it for those that they know."""
     if key is None:
         return "null"
-    return str(key).lower() if isinstance(key, bool) else str(key)
+    if isinstance(key, int):
+        return str(key).lower() if isinstance(key, bool) else int.__repr__(_checked_int(key))
+    return str(key)

@@ -1,12 +1,13 @@
-"""The child: takes one task, runs it, answers, and is gone. Started as a file, by `executor`."""
+"""The child: takes one task, runs it, answers, and is gone. Started as a file, by `child`."""
 
 from __future__ import annotations
 
-import _thread
 import builtins
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 if __name__ == "__main__":
@@ -14,146 +15,136 @@ if __name__ == "__main__":
     _root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
     sys.path.insert(0, _root)
 
-from runner.execution.process import results, wire
-from runner.execution.process.results import BadResult
-from runner.execution.process.user_code import CodeFailed, UserCode
+from runner.execution.process import lifeline, results, wire
+from runner.execution.process.failures import BadSettings, Failure
+from runner.execution.process.printing import Printer
+from runner.execution.process.user_code import UserCode, failure_of
 
 if __name__ == "__main__":
     sys.path.remove(_root)
 
-NODE_MODES = ("runOnceForAllItems", "runOnceForEachItem")
+Settings = dict[str, Any]
 
 
-class BadSettings(Exception):
-    """The settings of the task are not those of a Code node."""
-
-
-class Printer:
-    """`print` for user code: each call goes to n8n as a list of texts, as it happens, up to a number of calls."""
-
-    def __init__(self, descriptor: int, limit: int) -> None:
-        """A `print` that writes frames to `descriptor`, at most `limit` of them."""
-        self._descriptor = descriptor
-        self._left = limit
-        self._omitted = 0
-
-    def __call__(
-        self, *values: Any, sep: str | None = None, end: str | None = None, file: Any = None, flush: bool = False
-    ) -> None:
-        """Print `values`, like the builtin does."""
-        if file is not None and file is not sys.stdout:
-            file.write((sep if sep is not None else " ").join(map(str, values)) + (end if end is not None else "\n"))
-            return
-        if self._left == 0:
-            self._omitted += 1
-            return
-        self._left -= 1
-        if sep is None and end is None:
-            self._send([_shown(value) for value in values])
-        else:
-            ending = "" if end in (None, "\n") else end
-            self._send([(sep if sep is not None else " ").join(map(str, values)) + (ending or "")])
-
-    def finish(self) -> None:
-        """Say how much was left out."""
-        if self._omitted:
-            self._send([f"[Output truncated - {self._omitted} more print statements]"])
-
-    def _send(self, texts: list[str]) -> None:
-        wire.write_frame(self._descriptor, wire.PRINT, json.dumps(texts).encode("ascii"))
-
-
-def _shown(value: Any) -> str:
-    """A printed value in the form that n8n's own runner gives it."""
-    if isinstance(value, str):
-        return f"'{value}'"
-    if value is None or isinstance(value, int | float):
-        return str(value)
-    try:
-        return json.dumps(value, default=str)
-    except (ValueError, TypeError, RecursionError):
-        return f"[Circular {type(value).__name__}]"
-
-
-def run_task(settings: Any) -> bytes:
+def run_task(settings: Settings) -> bytes:
     """Run the task that `settings` describe, and return its result as JSON.
 
     Raises:
-        BadSettings, BadResult, CodeFailed: there is no result.
+        Failure: there is no result.
     """
-    if not isinstance(settings, dict) or not isinstance(settings.get("code"), str):
-        raise BadSettings("there is no code in them")
-    mode, items = settings.get("nodeMode"), settings.get("items")
-    if mode not in NODE_MODES or not isinstance(items, list):
-        raise BadSettings(f"nodeMode has to be one of {', '.join(NODE_MODES)}, and items a list")
-    given = {"_query": settings["query"]} if "query" in settings else {}
-    continue_on_fail = settings.get("continueOnFail") is True
-    if mode == "runOnceForEachItem":
-        return results.to_json(_run_for_each(settings["code"], items, given, continue_on_fail))
-    code = UserCode(settings["code"], ("_items", *given))
+    return MODES[settings["nodeMode"]](settings)
+
+
+def _run_for_all(settings: Settings) -> bytes:
+    code = UserCode(settings["code"], ("_items", "_query"))
+    is_tool = "query" in settings
+    convert = results.of_tool if is_tool else results.of_all_items
     try:
-        returned = code.run({"_items": items, **given})
-        return results.to_json(results.of_tool(returned) if given else results.of_all_items(returned))
-    except (CodeFailed, BadResult) as failure:
-        if not continue_on_fail:
+        return _attempt(lambda: results.to_json(convert(code.run(_given("_items", settings["items"], settings)))))
+    except Failure as failure:
+        if not _continues_on_fail(settings):
             raise
-        return results.to_json([results.error_item(failure.message)])
+        return results.to_json(failure.message if is_tool else [results.error_item(failure.message)])
 
 
-def _run_for_each(text: str, items: list[Any], given: dict[str, Any], continue_on_fail: bool) -> list[Any]:
-    code = UserCode(text, ("_item", *given))
-    returned: list[Any] = []
-    for index, item in enumerate(items):
+def _run_for_each(settings: Settings) -> bytes:
+    code = UserCode(settings["code"], ("_item", "_query"))
+    outputs: list[bytes] = []
+    for index, item in enumerate(settings["items"]):
         try:
-            output = results.of_one_item(code.run({"_item": item, **given}), index)
-        except (CodeFailed, BadResult) as failure:
-            if not continue_on_fail:
+            output = _attempt(lambda: _run_for_one(code, _given("_item", item, settings), index))  # noqa: B023
+        except Failure as failure:
+            if not _continues_on_fail(settings):
                 failure.item_index = index
                 raise
-            output = results.error_item(failure.message, index)
-        if output is not None:
-            returned.append(output)
-    return returned
+            output = results.to_json(results.error_item(failure.message, index))
+        outputs += [output] if output else []
+    return b"[" + b",".join(outputs) + b"]"
 
 
-def error_object(failure: CodeFailed | BadResult | BadSettings) -> dict[str, Any]:
-    """A failure as the members of a `runner:taskerror`."""
-    if isinstance(failure, BadSettings):
-        return {"message": f"The settings of the task cannot be used: {failure}"}
-    details = {
-        "message": failure.message,
-        "description": failure.description,
-        "lineNumber": failure.line if isinstance(failure, CodeFailed) else None,
-        "itemIndex": failure.item_index,
-    }
-    return {name: value for name, value in details.items() if value is not None}
+MODES: dict[str, Callable[[Settings], bytes]] = {
+    "runOnceForAllItems": _run_for_all,
+    "runOnceForEachItem": _run_for_each,
+}
 
 
-def _end_with_the_runner(descriptor: int) -> None:
-    """Exit when the runner is gone, however it went: it says nothing more after the task, so it has hung up."""
-    os.read(descriptor, 1)
-    os._exit(1)
+def _run_for_one(code: UserCode, given: dict[str, Any], index: int) -> bytes:
+    """The JSON of one item, or nothing when it is dropped."""
+    output = results.of_one_item(code.run(given), index)
+    return b"" if output is None else results.to_json(output)
 
 
-def main(descriptor: int, print_limit: int) -> None:
-    """Take one task from `descriptor`, run it, and answer."""
-    _, settings = wire.read_frame(descriptor)
-    _thread.start_new_thread(_end_with_the_runner, (descriptor,))
-    printer = Printer(descriptor, print_limit)
-    builtins.print = printer
+def _given(name: str, value: Any, settings: Settings) -> dict[str, Any]:
+    """What the code finds: its input, and the query if it is a tool."""
+    return {name: value, "_query": settings.get("query")}
+
+
+def _continues_on_fail(settings: Settings) -> bool:
+    return settings.get("continueOnFail") is True
+
+
+def _attempt(run: Callable[[], bytes]) -> bytes:
+    """Run the code and convert what it returns, which may run code of the user's as well, such as a `__str__`."""
     try:
-        kind, answer = wire.RESULT, run_task(json.loads(settings))
-    except (CodeFailed, BadResult, BadSettings) as failure:
-        kind, answer = wire.ERROR, json.dumps(error_object(failure)).encode("ascii")
+        return run()
+    except Failure:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
+        raise failure_of(error) from None
+
+
+def read_settings(payload: bytearray) -> Settings:
+    """The settings of a task.
+
+    Raises:
+        BadSettings: they are not those of a Code node.
+    """
+    try:
+        settings = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        kind, answer = wire.ERROR, json.dumps(error_object(BadSettings(str(error)))).encode("ascii")
+        raise BadSettings(str(error)) from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("code"), str):
+        raise BadSettings("there is no code in them")
+    if settings.get("nodeMode") not in tuple(MODES):
+        raise BadSettings(f"nodeMode has to be one of {', '.join(MODES)}")
+    if not isinstance(settings.get("items"), list):
+        raise BadSettings("items has to be a list")
+    return settings
+
+
+def answer(payload: bytearray) -> tuple[int, bytes]:
+    """Run the task that is described by `payload`, and return the kind and the content of the answer."""
+    try:
+        return wire.RESULT, run_task(read_settings(payload))
+    except Failure as failure:
+        return wire.ERROR, failure.report()
+    except BaseException as error:  # noqa: BLE001 - such as what a signal handler of the code raises after its end
+        return wire.ERROR, failure_of(error).report()
+
+
+def main(descriptor: int, lifeline_descriptor: int, print_limit: int) -> None:
+    """Take one task from `descriptor`, run it, and answer."""
+    lifeline.hold(lifeline_descriptor)
+    line = wire.Line(descriptor)
+    _, payload = wire.read_frame(descriptor)
+    printer = Printer(line, print_limit)
+    builtins.print = printer
+    kind, content = answer(payload)
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    if not line.is_ours():
+        os._exit(0)  # forked by the code, and come all the way back here
     printer.finish()
-    wire.write_frame(descriptor, kind, answer)
+    line.send(kind, content)
 
 
 if __name__ == "__main__":
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    del sys.argv[1:]
+    for inherited in arguments[:2]:
+        os.set_inheritable(inherited, False)  # not for the programs that the code starts
     try:
-        main(int(sys.argv[1]), int(sys.argv[2]))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(1)  # the runner is gone: there is nobody left to tell
+        main(*arguments)
+    except (EOFError, OSError):
+        os._exit(0)  # the runner is gone, or the code has closed the line: there is nobody to tell
     os._exit(0)

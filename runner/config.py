@@ -7,6 +7,7 @@ The fields of `TaskRunnerConfig` are the table. `from_env`, the constructor's ch
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,21 @@ def _variable(name: str, kind: Kind, meaning: str, **more: Any) -> dict[str, Var
     return {METADATA_KEY: Variable(name, kind, meaning, **more)}
 
 
-def _names(value: Any) -> Any:
+def _names(value: AbstractSet[str] | list[str] | tuple[str, ...]) -> frozenset[str]:
     """Let people who build a configuration by hand write a set or a list of names."""
-    return frozenset(value) if isinstance(value, set | list | tuple) else value
+    names: frozenset[str] = _frozen(value)
+    return names
+
+
+def _names_or_none(value: AbstractSet[str] | list[str] | tuple[str, ...] | None) -> frozenset[str] | None:
+    """The same, where not setting it is something of its own."""
+    names: frozenset[str] | None = _frozen(value)
+    return names
+
+
+def _frozen(value: Any) -> Any:
+    """A collection as a set; anything else as it is, for the checks to find."""
+    return frozenset(value) if isinstance(value, AbstractSet | list | tuple) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -138,7 +151,7 @@ class TaskRunnerConfig:
         ),
     )
     is_auto_shutdown_enabled: bool = attrs.field(
-        default=attrs.Factory(lambda self: self.auto_shutdown_timeout > 0, takes_self=True)
+        default=attrs.Factory(lambda self: self.auto_shutdown_timeout not in (0, None), takes_self=True)
     )
     graceful_shutdown_timeout: float = attrs.field(
         default=10,
@@ -170,7 +183,7 @@ class TaskRunnerConfig:
     # What the code of a task may do
     stdlib_allow: frozenset[str] | None = attrs.field(
         default=None,
-        converter=_names,
+        converter=_names_or_none,
         metadata=_variable(
             "N8N_RUNNERS_STDLIB_ALLOW",
             Names(wildcard=True),

@@ -57,8 +57,11 @@ class Scope:
     async def cancel(self) -> None:
         """Cancel all coroutines and wait until the last one has ended.
 
-        When the caller is cancelled meanwhile, the wait still goes on to its end, and the cancellation follows it.
+        Not for the scope's own coroutines, which would wait for themselves. When the caller is cancelled meanwhile, the
+        wait still goes on to its end, and the cancellation follows it.
         """
+        if asyncio.current_task() in self._tasks:
+            raise RuntimeError("a coroutine cannot cancel the scope that it belongs to: it would wait for itself")
         self._cancelled = True
         interrupted: asyncio.CancelledError | None = None
         for task in self._tasks:

@@ -12,8 +12,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
+HIGHEST = 10**9
+"""No number of a setting without a bound of its own is higher: as seconds, thirty years."""
+
 METADATA_KEY = "variable"
 """Where an attrs field keeps its `Variable`."""
+
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_.-]+)?")
+"""A host name, an IPv4 address, or an IPv6 address without its brackets."""
 
 
 class Kind(Protocol):
@@ -76,7 +83,7 @@ class Number:
         """Whether it is a number within the bounds."""
         if isinstance(value, bool) or not isinstance(value, (int, float) if self.fraction else int):
             return False
-        low_enough = self.maximum is None or value <= self.maximum
+        low_enough = value <= (HIGHEST if self.maximum is None else self.maximum)
         high_enough = value > self.minimum if self.above else value >= self.minimum
         return low_enough and high_enough
 
@@ -153,7 +160,7 @@ class Uri:
             return False
         known = parts.scheme in {"http", "https", "ws", "wss"}
         plain = not (parts.username or parts.password or parts.query or parts.fragment)
-        return known and plain and bool(parts.hostname) and port != 0
+        return known and plain and port != 0 and _HOST.fullmatch(parts.hostname or "") is not None
 
 
 @attrs.frozen
@@ -168,7 +175,7 @@ class UrlPath:
 
     def check(self, value: Any) -> bool:
         """Whether it can stand in an address."""
-        return isinstance(value, str) and re.fullmatch(r"(/[^\s?#/]+)*", value) is not None
+        return isinstance(value, str) and value.isprintable() and re.fullmatch(r"(/[^\s?#/]+)*", value) is not None
 
 
 @attrs.frozen
@@ -219,8 +226,8 @@ class Variable:
 
     def problem(self, value: Any) -> str:
         """The line that says why `value` will not do."""
-        if isinstance(self.kind, Names) and self.kind.wildcard and "*" in value:
-            got = ", ".join(sorted(value))
+        if isinstance(self.kind, Names) and self.kind.wildcard and isinstance(value, frozenset) and "*" in value:
+            got = ", ".join(sorted(map(str, value)))
             return f"Wildcard '*' in {self.name} must be used alone, not with other modules. Got: {got}"
         shown = "a value that is not shown" if self.secret else repr(_without_password(value))
         unit = f" ({self.unit})" if self.unit else ""
@@ -229,7 +236,10 @@ class Variable:
 
 def _without_password(value: Any) -> Any:
     """The value, without what may be a password in an address."""
-    return re.sub(r"//[^/@]*@", "//***@", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    scheme, slashes, rest = value.partition("//")
+    return f"{scheme}{slashes}***@{rest.rpartition('@')[2]}" if "@" in rest else f"***@{value.rpartition('@')[2]}"
 
 
 def is_set(kind: Kind, text: str) -> bool:
@@ -243,7 +253,7 @@ def read_text(variable: Variable, environment: Mapping[str, str], read: Callable
     The variable itself wins over its file, as in the official runner.
 
     Parameters:
-        read: returns the text of the file with this name, or raises OSError or UnicodeError.
+        read: returns the text of the file with this name, or raises OSError or ValueError.
 
     Raises:
         ValueError: the file cannot be read; the text is a line for people.
@@ -256,7 +266,8 @@ def read_text(variable: Variable, environment: Mapping[str, str], read: Callable
         return None
     try:
         text = read(path).strip()
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else reason
         raise ValueError(f"{variable.name}_FILE names {path!r}, which cannot be read: {reason}") from error
     return text if is_set(variable.kind, text) else None

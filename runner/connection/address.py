@@ -23,10 +23,10 @@ class BrokerAddress:
         """
         base = URL(uri)
         secure = base.scheme in {"https", "wss"}
-        below = base.path.rstrip("/") + path
+        below = base.raw_path.rstrip("/") + URL.build(path=path).raw_path.rstrip("/")
         return cls(
-            auth_url=base.with_scheme("https" if secure else "http").with_path(f"{below}/auth"),
-            socket_url=base.with_scheme("wss" if secure else "ws").with_path(f"{below}/_ws"),
+            auth_url=base.with_scheme("https" if secure else "http").with_path(f"{below}/auth", encoded=True),
+            socket_url=base.with_scheme("wss" if secure else "ws").with_path(f"{below}/_ws", encoded=True),
         )
 
     def socket_url_for(self, runner_id: str) -> URL:

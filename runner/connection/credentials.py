@@ -10,6 +10,9 @@ from yarl import URL
 
 from runner.connection.failures import Unreachable, failure_of
 
+MAX_ANSWER = 65_536
+"""How much of an answer is read, in bytes: a token is much shorter."""
+
 
 class Credentials(Protocol):
     """Where the grant token of each attempt comes from."""
@@ -54,12 +57,24 @@ class AuthToken:
     async def grant_token(self, session: aiohttp.ClientSession) -> str:
         """A fresh grant token of the broker."""
         try:
-            async with session.post(self._auth_url, json={"token": self._token}) as response:
-                response.raise_for_status()
-                body = await response.content.read(65536)
+            return _token_in(await self._exchange(session))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise failure_of(error) from error.__cause__
-        return _token_in(body)
+            failure = failure_of(error)
+            raise failure from failure.__cause__
+
+    async def _exchange(self, session: aiohttp.ClientSession) -> bytes:
+        """The body of the broker's answer. A redirect is not followed: the secret is for this address alone."""
+        body = b""
+        async with session.post(self._auth_url, json={"token": self._token}, allow_redirects=False) as response:
+            if response.status >= 300:
+                raise aiohttp.ClientResponseError(
+                    response.request_info, (), status=response.status, message=response.reason or ""
+                )
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    break
+        return body
 
 
 def _token_in(body: bytes) -> str:

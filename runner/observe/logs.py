@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -28,7 +29,10 @@ class LineFormatter(logging.Formatter):
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Log to `stream`, standard output unless given, from `level` on."""
-    handler = logging.StreamHandler(stream or sys.stdout)
+    stream = stream or sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a service's locale is often plain ASCII: lose no line to that
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=LEVELS.get(level, logging.ERROR), handlers=[handler], force=True)
     logging.getLogger("transitions").setLevel(logging.WARNING)  # the engine's own steps: the driver tells them better

@@ -1,4 +1,4 @@
-r"""Between frames and messages. Nothing else in this project knows how JSON is read or written on the wire.
+r"""Between frames and messages: how JSON is read and written on the wire is known here and nowhere else.
 
 Reading is one pass over the envelope: large fields stay the bytes they are. msgspec refuses lone surrogates
 (`"\ud83d"`), which n8n does send when a text was cut inside an emoji; such a frame is read again, slowly, by the
@@ -102,7 +102,7 @@ def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
         raise MalformedMessage("it has no type")
     try:
         name = msgspec.json.decode(kind, type=str)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise MalformedMessage("its type is not a text") from error
     cls = table.get(name)
     if cls is None:
@@ -153,12 +153,9 @@ def decode_object(frame: Frame) -> Fields:
         return _ENVELOPE.decode(frame)
     except (ValueError, RecursionError) as error:
         try:
-            document = _load_slowly(frame)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
+            return {name: _dump_slowly(member) for name, member in _load_slowly(frame).items()}
+        except (ValueError, AttributeError, RecursionError):
             raise MalformedMessage(f"it is not a JSON object: {error}") from None
-        return {name: _dump_slowly(member) for name, member in document.items()}
 
 
 def _load_slowly(document: Frame) -> Any:
@@ -168,7 +165,7 @@ def _load_slowly(document: Frame) -> Any:
 
 def _dump_slowly(value: Any) -> Raw:
     """A value written by the standard library, which escapes lone surrogates."""
-    return Raw(json.dumps(value, separators=(",", ":")).encode("ascii"))
+    return Raw(json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii"))
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -229,6 +226,7 @@ def check_json(document: Frame, limit: int) -> Raw:
         return msgspec.json.decode(document, type=Raw)
     except (ValueError, RecursionError) as error:
         try:
-            return _dump_slowly(_load_slowly(document))
+            _load_slowly(document)
+            return Raw(bytes(document))
         except (ValueError, RecursionError):
             raise MalformedMessage(f"it is not one JSON value: {error}") from None

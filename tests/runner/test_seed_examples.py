@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from runner.broker import EmbeddedBroker
 from tests.support import ROOT, eventually
 
@@ -101,21 +99,3 @@ async def test_the_second_example_stops_when_idle_and_calls_the_handler(broker: 
     await eventually(lambda: process.poll() is not None, "the end of the example")
     output, errors = process.communicate()
     assert (output, errors, process.returncode) == ("Runner has been idle, shutting down...\n", "", 0)
-
-
-def test_the_examples_are_the_ones_of_the_document() -> None:
-    """The document lies beside the project where it is developed; what is above is checked against it there."""
-    document = ROOT.parent / "shared" / "seeds"
-    if not document.is_dir():
-        pytest.skip("the document is only beside the project where it is developed")
-    (seed,) = document.glob("*.txt")
-    written = (
-        seed.read_text()
-        .replace("from src.task_runner import TaskRunner\n", "")
-        .replace(
-            "from src.config.task_runner_config import TaskRunnerConfig",
-            "from runner import TaskRunner, TaskRunnerConfig",
-        )
-    )
-    assert FIRST.strip() in written
-    assert SECOND.strip() in written

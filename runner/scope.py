@@ -14,6 +14,30 @@ OnCrash = Callable[[str, Exception], None]
 """Called with the name of a coroutine and the exception that it ended with."""
 
 
+async def to_the_end(coroutine: Coroutine[Any, Any, None], name: str) -> None:
+    """Run a coroutine that must not be cut short, such as one that cleans up.
+
+    When the caller is cancelled meanwhile, however often, the coroutine still comes to its end first.
+    """
+    task = asyncio.get_running_loop().create_task(coroutine, name=name)
+    try:
+        await _wait_to_the_end({task})
+    finally:
+        task.result()
+
+
+async def _wait_to_the_end(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for the last of some tasks, and only then let a cancellation of the caller go on."""
+    interrupted: asyncio.CancelledError | None = None
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
+
+
 class Scope:
     """A set of coroutines that live and end together. Once cancelled, it takes no more."""
 
@@ -22,6 +46,10 @@ class Scope:
         self._on_crash = on_crash
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancelled = False
+
+    def __contains__(self, task: object) -> bool:
+        """Whether a task of the event loop runs a coroutine of this scope."""
+        return task in self._tasks
 
     def __len__(self) -> int:
         """How many coroutines have not ended yet."""
@@ -63,13 +91,6 @@ class Scope:
         if asyncio.current_task() in self._tasks:
             raise RuntimeError("a coroutine cannot cancel the scope that it belongs to: it would wait for itself")
         self._cancelled = True
-        interrupted: asyncio.CancelledError | None = None
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
-            try:
-                await asyncio.wait(self._tasks)
-            except asyncio.CancelledError as error:
-                interrupted = error
-        if interrupted is not None:
-            raise interrupted
+        await _wait_to_the_end(self._tasks)

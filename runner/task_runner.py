@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from runner.clock import Clock, SystemClock
 from runner.config import TaskRunnerConfig
@@ -17,7 +17,7 @@ from runner.connection.effects import ConnectionEffects
 from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHandlerError, UnsupportedPlatform
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
-from runner.scope import Scope
+from runner.scope import OnCrash, Scope, to_the_end
 from runner.tasks.workload import TaskWorkload
 from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, Entry, Journal
 
@@ -67,8 +67,8 @@ class TaskRunner:
         self._driver = Driver(machine, self._effects, self._mailbox, self._reached)
         self._state = machine.state
         self._waiters: list[tuple[ConnectionState, asyncio.Future[None]]] = []
-        self._ended: asyncio.Event | None = None
-        self._handlers = Scope(self._handler_crashed)
+        self._run: _Run | None = None
+        self._is_awaited = True
         self._stopped_early = False
         self._group: asyncio.TaskGroup | None = None
 
@@ -128,8 +128,9 @@ class TaskRunner:
             AlreadyStarted: it is running.
             UnsupportedPlatform: the executor cannot work on this operating system.
         """
-        if self._ended is not None:
+        if self._run is not None:
             raise AlreadyStarted
+        self._is_awaited = False
         if self.config.is_auto_shutdown_enabled and self.on_idle_timeout is None:
             raise NoIdleTimeoutHandlerError(self.config.auto_shutdown_timeout)
         if self._stopped_early:
@@ -143,16 +144,16 @@ class TaskRunner:
     async def stop(self) -> None:
         """Stop, and return when nothing is left: tasks in flight may go on for the graceful timeout first.
 
-        Works from every state and at any moment, any number of times. Called before the first `start()`, it makes
-        that return at once.
+        Works from every state and at any moment, any number of times. Called before the first `start()` has taken its
+        first step, it makes that return at once.
         """
-        if self._ended is not None:
+        if self._run is not None:
             self.request_stop("stop() was called")
-            await self._ended.wait()
+            await self._run.over_for(asyncio.current_task())
+        elif self._is_awaited:
+            self._stopped_early = True
         elif self._state is ConnectionState.AUTH_FAILED:
             await self._drive(ConnectionEvent.SHUTDOWN)
-        elif not self._journal.entries:
-            self._stopped_early = True
 
     def request_stop(self, why: str) -> None:
         """Ask a running runner to stop, and return at once: for signal handlers. `why` is kept in the journal."""
@@ -160,6 +161,7 @@ class TaskRunner:
 
     async def __aenter__(self) -> Self:
         """Start in the background. When `start()` fails, the block is cancelled and its error comes out of it."""
+        self._is_awaited = True
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         self._group.create_task(self.start(), name="n8n-runner")
@@ -174,25 +176,41 @@ class TaskRunner:
             raise AssertionError("__aexit__ follows __aenter__")
         try:
             if kind is None:
-                await self.stop()
+                try:
+                    await self.stop()
+                except BaseException as interruption:
+                    await group.__aexit__(type(interruption), interruption, interruption.__traceback__)
+                    raise
             await group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures.exceptions[0].__cause__
 
     async def _drive(self, first: ConnectionEvent) -> None:
-        """Drive the connection from rest to rest, with the executor at hand."""
-        ended = self._ended = asyncio.Event()
+        """Drive the connection from rest to rest, and leave nothing behind, however it ends."""
+        run = self._run = _Run(self._handler_crashed)
+        self._mailbox.open(first)
+        try:
+            await self._drive_with_executor()
+            run.rested.set()
+            await run.let_handlers_end(self.config.graceful_shutdown_timeout)
+        finally:
+            self._mailbox.close()
+            run.rested.set()
+            try:
+                await run.handlers.cancel()
+            finally:
+                self._run = None
+                run.ended.set()
+        if self._state is ConnectionState.DISCONNECTED:
+            log.info("Runner stopped")
+
+    async def _drive_with_executor(self) -> None:
+        """Drive the connection while the executor is ready."""
         try:
             await self._executor.start()
-            try:
-                await self._driver.run(first)
-            finally:
-                await self._executor.close()
+            await self._driver.run()
         finally:
-            self._ended = None
-            ended.set()
-            await self._end_handlers()
-        log.info("Runner stopped")
+            await to_the_end(self._executor.close(), "closing the executor")
 
     # What the parts report
 
@@ -211,10 +229,10 @@ class TaskRunner:
         log.error("%s raised an exception", name, exc_info=error)
 
     def _idle(self) -> None:
-        if self._handlers:
-            return  # it has been called, and is taking its time
-        log.info("No task for %g s: shutting down", self.config.auto_shutdown_timeout)
-        self._handlers.spawn(self._call_idle_handler(), "on_idle_timeout")
+        run = self._run
+        if run is not None and not run.handlers:  # it may have been called, and be taking its time
+            log.info("No task for %g s: shutting down", self.config.auto_shutdown_timeout)
+            run.handlers.spawn(self._call_idle_handler(), "on_idle_timeout")
 
     async def _call_idle_handler(self) -> None:
         """Tell the owner, who may call stop() or not: the runner stops in any case."""
@@ -224,13 +242,24 @@ class TaskRunner:
         finally:
             self.request_stop("idle timeout")
 
-    async def _end_handlers(self) -> None:
-        """Let the owner's handler come to its end, within the graceful timeout; it may be what called stop()."""
+
+class _Run:
+    """One run of a runner, from `start()` to its end."""
+
+    def __init__(self, on_crash: OnCrash) -> None:
+        self.rested = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.handlers = Scope(on_crash)
+
+    async def over_for(self, task: asyncio.Task[Any] | None) -> None:
+        """Wait for the end; a handler of the owner, for which the end itself waits, waits for the connection's."""
+        await (self.rested if task in self.handlers else self.ended).wait()
+
+    async def let_handlers_end(self, patience: float) -> None:
+        """Let the owner's handler come to its end, for `patience` seconds; it may be what called stop()."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.graceful_shutdown_timeout):
-                await self._handlers.join()
-        await self._handlers.cancel()
-        self._handlers = Scope(self._handler_crashed)
+            async with asyncio.timeout(patience):
+                await self.handlers.join()
 
 
 def _default_executor(config: TaskRunnerConfig) -> Executor:

@@ -229,15 +229,21 @@ class Variable:
         if isinstance(self.kind, Names) and self.kind.wildcard and isinstance(value, frozenset) and "*" in value:
             got = ", ".join(sorted(map(str, value)))
             return f"Wildcard '*' in {self.name} must be used alone, not with other modules. Got: {got}"
-        shown = "a value that is not shown" if self.secret else repr(_without_password(value))
+        shown = (
+            "a value that is not shown"
+            if self.secret
+            else repr(_without_secrets(value) if isinstance(self.kind, Uri) else value)
+        )
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.name} is {shown}: it must be {self.kind.allowed}{unit}"
 
 
-def _without_password(value: Any) -> Any:
-    """The value, without what may be a password in an address."""
-    if not isinstance(value, str) or "@" not in value:
+def _without_secrets(value: Any) -> Any:
+    """The value, without what may be a password or a token in an address."""
+    if not isinstance(value, str):
         return value
+    if "@" not in value:
+        return re.sub(r"\?.*", "?***", value, flags=re.DOTALL)
     scheme, slashes, rest = value.partition("//")
     return f"{scheme}{slashes}***@{rest.rpartition('@')[2]}" if "@" in rest else f"***@{value.rpartition('@')[2]}"
 

@@ -147,10 +147,18 @@ class TaskBroker:
             self._send(runner, Drain())
         deadline = Alarm(self._clock, self._idle.set)
         deadline.set(self.limits.drain_timeout)
-        await self._idle.wait()
-        deadline.stop()
+        try:
+            await self._idle.wait()
+        finally:
+            deadline.stop()
         for runner in tuple(self._runners.values()):
             runner.peer.close(GOING_AWAY, "the broker is shutting down")
+
+    def close(self) -> None:
+        """End every task: there is no broker any more."""
+        running = [task for runner in self._runners.values() for task in runner.tasks.values()]
+        for task in (*self._queue, *running):
+            self._conclude(task, EndOfTask.without_runner(TaskEnd.DRAINING))
 
     # The transport's side
 
@@ -222,7 +230,7 @@ class TaskBroker:
             self._violation(runner, f"an offer that is valid for {message.valid_for} ms")
         else:
             forever = message.valid_for == -1
-            runner.used_offers.add(message.offer_id)
+            runner.used_offers.append(message.offer_id)
             runner.offers[message.offer_id] = math.inf if forever else self._clock.now() + message.valid_for / 1000
             self._match()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 import attrs
@@ -25,6 +26,7 @@ class ConnectedRunner:
 
     Parameters:
         offers: the open offers, in the order in which they came: id, and when it expires (infinity for never).
+        used_offers: the latest offers, open or not.
         tasks: what was matched with an offer of this runner and has not ended.
         given_up: tasks that the broker has cancelled; this runner may still say one last word about each.
         missed_windows: matches in a row that were not acknowledged in time.
@@ -36,7 +38,7 @@ class ConnectedRunner:
     types: frozenset[str] = frozenset()
     registered: bool = False
     offers: dict[str, float] = attrs.Factory(dict)
-    used_offers: set[str] = attrs.Factory(set)
+    used_offers: deque[str] = attrs.Factory(lambda: deque(maxlen=1000))
     tasks: dict[str, RequestedTask] = attrs.Factory(dict)
     given_up: set[str] = attrs.Factory(set)
     missed_windows: int = 0

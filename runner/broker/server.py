@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Callable
 from typing import Self
 
@@ -25,9 +26,9 @@ CLOSE_TIMEOUT = 1.0
 class WebSocketPeer:
     """The way to one runner, over aiohttp: one writer, in order."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        """A way over an accepted WebSocket."""
-        self._socket = socket
+    def __init__(self, response: web.WebSocketResponse) -> None:
+        """A way over an accepted WebSocket, aiohttp's `response`."""
+        self._socket = response
         self._queue: asyncio.Queue[bytes | tuple[int, str]] = asyncio.Queue()
 
     def send(self, frame: bytes) -> None:
@@ -128,9 +129,9 @@ class EmbeddedBroker:
     async def __aexit__(self, *_: object) -> None:
         """Drop every connection, stop to listen, and forget everything, as a broker that is killed does."""
         if self._site is not None:
-            for socket in tuple(self._sockets):
-                await self._drop(socket)
+            await self.drop_connections()
             await self._site.cleanup()
+            self.rules.close()
             self._site = None
             self._renew()
 
@@ -140,14 +141,11 @@ class EmbeddedBroker:
 
     async def drop_connections(self) -> None:
         """Break every connection off, without a word."""
-        for socket in tuple(self._sockets):
-            await self._drop(socket)
-
-    async def _drop(self, socket: web.WebSocketResponse) -> None:
-        transport = socket.get_extra_info("socket")
-        if transport is not None:
-            with contextlib.suppress(OSError):
-                transport.shutdown(2)
+        for response in tuple(self._sockets):
+            connection = response.get_extra_info("socket")
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     # The addresses
 
@@ -187,30 +185,30 @@ class EmbeddedBroker:
         status = self._refusal(request)
         if status is not None:
             return web.Response(status=status)
-        socket = web.WebSocketResponse(
+        response = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT,
             heartbeat=self._limits.heartbeat_interval,
             max_msg_size=self._limits.max_payload_size,
             compress=False,
             decode_text=False,
         )
-        await socket.prepare(request)
-        peer = WebSocketPeer(socket)
-        self._sockets.add(socket)
+        await response.prepare(request)
+        peer = WebSocketPeer(response)
+        self._sockets.add(response)
         try:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(peer.write(), name="broker's writer")
                 self.rules.connect(request.query["id"], peer)
-                await self._read(socket, peer)
+                await self._read(response, peer)
                 writer.cancel()
         finally:
-            self._sockets.discard(socket)
+            self._sockets.discard(response)
             self.rules.disconnect(peer)
-        return socket
+        return response
 
-    async def _read(self, socket: web.WebSocketResponse, peer: WebSocketPeer) -> None:
+    async def _read(self, response: web.WebSocketResponse, peer: WebSocketPeer) -> None:
         message: WSMessage
-        async for message in socket:
+        async for message in response:
             if message.type is WSMsgType.TEXT:
                 self.rules.receive(peer, message.data)
             elif message.type is WSMsgType.BINARY:

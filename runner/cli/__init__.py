@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
@@ -66,12 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = next((word for word in given if not word.startswith("-")), "")
     parsed = build_parser([wanted]).parse_args(given)
     try:
-        return _load(parsed.command).execute(parsed)
+        code = _load(parsed.command).execute(parsed)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone: say nothing more, not even at exit
+        # whoever read our output has gone: write what is left to nowhere, or the interpreter complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    return code
 
 
 def complain(*lines: str) -> None:

@@ -28,13 +28,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the diagram."""
     try:
         picture = render(TABLES[arguments.machine], arguments.format)
-        if arguments.output is None:
-            sys.stdout.write(picture)
-        else:
-            arguments.output.write_text(picture, encoding="utf-8")
     except GraphvizMissing as error:
         complain(str(error))
         return ExitCode.USAGE
+    if arguments.output is None:
+        sys.stdout.write(picture)
+        return ExitCode.OK
+    try:
+        arguments.output.write_text(picture, encoding="utf-8")
     except OSError as error:
         complain(f"{arguments.output} cannot be written: {error.strerror}")
         return ExitCode.USAGE

@@ -8,7 +8,7 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
-from runner.connection.failures import Unreachable, failure_of
+from runner.connection.failures import Refused, Unreachable, failure_of
 
 MAX_ANSWER = 65_536
 """How much of an answer is read, in bytes: a token is much shorter."""
@@ -56,11 +56,12 @@ class AuthToken:
 
     async def grant_token(self, session: aiohttp.ClientSession) -> str:
         """A fresh grant token of the broker."""
+        failure: Refused | Unreachable
         try:
             return _token_in(await self._exchange(session))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = failure_of(error)
-            raise failure from failure.__cause__
+        raise failure from failure.__cause__
 
     async def _exchange(self, session: aiohttp.ClientSession) -> bytes:
         """The body of the broker's answer. A redirect is not followed: the secret is for this address alone."""

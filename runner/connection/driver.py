@@ -14,6 +14,7 @@ from typing import Protocol
 
 import attrs
 
+from runner.scope import to_the_end
 from statemachine import (
     REST_STATES,
     ConnectionEffect,
@@ -48,9 +49,10 @@ class Mailbox:
         """A mailbox that nobody empties yet."""
         self._queue: asyncio.Queue[Posted] | None = None
 
-    def open(self) -> None:
-        """Begin to take events, with none left over from an earlier run."""
+    def open(self, first: ConnectionEvent) -> None:
+        """Begin to take events: `first`, and none left over from an earlier run."""
         self._queue = asyncio.Queue()
+        self.post(first)
 
     def close(self) -> None:
         """Forget what is left, and what may still come."""
@@ -100,20 +102,16 @@ class Driver:
         event = ConnectionEvent.UNREACHABLE if opening else ConnectionEvent.LOST
         self._mailbox.post(event, self._machine.number, f"{name} failed: {type(error).__name__}")
 
-    async def run(self, first: ConnectionEvent, why: str = "") -> None:
-        """Fire `first`, and drive until the machine rests again. Cancelling this ends everything at once."""
-        self._mailbox.open()
-        self._mailbox.post(first, why=why)
+    async def run(self) -> None:
+        """Take what is in the mailbox, and drive until the machine rests. Cancelling this ends everything at once."""
         try:
             while True:
                 await self._take(await self._mailbox.take())
                 if self._machine.state in REST_STATES:
                     return
         except asyncio.CancelledError:
-            await self._abandon()
+            await to_the_end(self._abandon(), "abandoning the connection")
             raise
-        finally:
-            self._mailbox.close()
 
     async def _take(self, posted: Posted) -> None:
         step = self._machine.fire(posted.event, posted.number, posted.why)

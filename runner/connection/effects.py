@@ -125,7 +125,7 @@ class ConnectionEffects:
             ConnectionEffect.REPORT_REFUSAL: self._report_refusal,
             ConnectionEffect.DRAIN: self._drain,
             ConnectionEffect.KILL_TASKS: workload.lose_tasks,
-            ConnectionEffect.REST: self._rest,
+            ConnectionEffect.REST: lambda: None,  # the driver ends by itself when the machine rests
         }
 
     async def perform(self, effect: ConnectionEffect, number: int) -> None:
@@ -213,15 +213,15 @@ class ConnectionEffects:
         self._closing, closing = Scope(self._on_crash), self._closing
         await closing.cancel()
         if self._link is not None:
-            link, self._link = self._link, None
-            await link.cancel()
+            await self._link.cancel()
+            self._link = None
         await self._drop_unused_socket()
 
     async def _drop_unused_socket(self) -> None:
         """Let go of a socket that opened too late for anybody to use it."""
         if self._opened is not None:
-            socket, self._opened = self._opened, None
-            await socket.drop()
+            await self._opened.drop()
+            self._opened = None
 
     # Timers
 
@@ -253,12 +253,10 @@ class ConnectionEffects:
                 left = self._config.graceful_shutdown_timeout - (self._clock.now() - started)
                 await self._link.close(max(left, MIN_FLUSH_TIMEOUT))
                 self._link = None
+                log.info("Disconnected from broker")
             await self._drop_unused_socket()
         finally:
             self._post(ConnectionEvent.CLOSED, number, "")
-
-    def _rest(self) -> None:
-        log.info("Disconnected from broker")
 
 
 def _credentials(config: TaskRunnerConfig, address: BrokerAddress) -> Credentials:

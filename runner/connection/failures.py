@@ -72,8 +72,6 @@ def failure_of(error: Exception) -> Refused | Unreachable:
 
 
 def without_secrets(error: aiohttp.ClientResponseError) -> aiohttp.ClientResponseError:
-    """The same error without the request's headers, which hold the token and would show in its repr."""
+    """The same error without the request's headers and without the frames it came through: both hold the token."""
     scrubbed = error.request_info._replace(headers=CIMultiDictProxy(CIMultiDict()))
-    clean = type(error)(scrubbed, (), status=error.status, message=error.message)
-    clean.__traceback__ = error.__traceback__
-    return clean
+    return type(error)(scrubbed, (), status=error.status, message=error.message)

@@ -12,7 +12,7 @@ import aiohttp
 from runner.config import TaskRunnerConfig
 from runner.connection.address import BrokerAddress
 from runner.connection.credentials import Credentials
-from runner.connection.failures import ConnectionLost, Refused, failure_of
+from runner.connection.failures import ConnectionLost, Refused, Unreachable, failure_of
 
 CONNECT_TIMEOUT = 10.0
 """How long the token exchange, and then the upgrade, may each take, in seconds."""
@@ -132,6 +132,7 @@ async def open_socket(
 async def _upgrade(
     session: aiohttp.ClientSession, config: TaskRunnerConfig, address: BrokerAddress, runner_id: str, token: str
 ) -> aiohttp.ClientWebSocketResponse[bool]:
+    failure: Refused | Unreachable
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             return await session.ws_connect(
@@ -144,4 +145,5 @@ async def _upgrade(
             )
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         failure = failure_of(error)
-        raise failure from failure.__cause__
+    # raised out here, where the error with the token in it is no longer at hand to become the context
+    raise failure from failure.__cause__

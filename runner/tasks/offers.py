@@ -69,7 +69,7 @@ class Offers:
         self.refresh()
 
     def pause(self) -> None:
-        """Make no more offers; the open ones stay good until they expire."""
+        """Make no more offers; the open ones stay good until they expire, and are then forgotten."""
         self._making = False
 
     def stop(self) -> None:
@@ -79,10 +79,9 @@ class Offers:
         self._alarm.stop()
 
     def forget(self) -> None:
-        """The broker has thrown our offers away: do the same, and offer every free slot afresh."""
+        """The broker has thrown our offers away: do the same. `refresh` offers every free slot afresh."""
         self._counters.add(Count.OFFERS_FORGOTTEN, len(self._expiry))
         self._expiry.clear()
-        self.refresh()
 
     def refresh(self) -> None:
         """Offer the slots that are free and not yet offered."""

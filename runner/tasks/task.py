@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import attrs
 import msgspec
@@ -81,6 +81,15 @@ def in_seconds(seconds: float) -> str:
     return f"{seconds:g} second" + ("" if seconds == 1 else "s")
 
 
+def time_allowed(task_timeout: float) -> float:
+    """After how many seconds a task is given up, so that ours comes before the broker's timeout of the same length.
+
+    The broker counts from when it sends the settings, and in n8n's internal mode its timeout kills the whole runner. So
+    ours is earlier by the larger of a second and 2 %, though never by more than a tenth.
+    """
+    return task_timeout - min(max(1.0, 0.02 * task_timeout), 0.1 * task_timeout)
+
+
 class TaskInFlight:
     """A task from its accepted offer to its terminal message."""
 
@@ -114,14 +123,7 @@ class TaskInFlight:
         self._result: Raw | None = None
         self._failure: TaskFailed | None = None
         self._prints = 0
-        self._performers: dict[TaskEffect, Callable[[], None]] = {
-            TaskEffect.START_EXECUTION: self._start_execution,
-            TaskEffect.RESTART_TIMER: self._restart_timer,
-            TaskEffect.STOP_TIMER: self._timer.stop,
-            TaskEffect.ABORT_EXECUTION: self._abort_execution,
-            TaskEffect.SEND_TERMINAL: self._send_terminal,
-            TaskEffect.FREE_SLOT: lambda: on_finished(self),
-        }
+        self._on_finished = on_finished
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
         counters.add(Count.TASKS_ACCEPTED)
@@ -161,7 +163,7 @@ class TaskInFlight:
 
     def lose(self) -> None:
         """Its connection is gone."""
-        self._abort(TaskEvent.LOST, "The connection to the task broker was lost")
+        self._abort(TaskEvent.LOST, "The connection that it came by has ended")
 
     def _abort(self, event: TaskEvent, message: str, reason: str = "") -> None:
         if self.state not in {TaskState.ACCEPTED, TaskState.RUNNING}:
@@ -176,12 +178,19 @@ class TaskInFlight:
         if step.after is not step.before and event in OUTCOME_COUNTS:
             self._counters.add(OUTCOME_COUNTS[event])
         for effect in step.effects:
-            self._performers[effect]()
+            try:
+                self._PERFORMERS[effect](self)
+            except Exception:
+                log.exception("Task %s: the effect %s failed, which is a bug", self.task_id, effect.value)
+                self._counters.add(Count.CRASHES)
 
     # What is done about it
 
     def _restart_timer(self) -> None:
-        self._timer.set(self._config.task_timeout)
+        self._timer.set(time_allowed(self._config.task_timeout))
+
+    def _stop_timer(self) -> None:
+        self._timer.stop()
 
     def _start_execution(self) -> None:
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
@@ -195,7 +204,10 @@ class TaskInFlight:
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            self._result = await self._executor.execute(TaskRequest(self.task_id, self._settings, self._print))
+            result = await self._executor.execute(TaskRequest(self.task_id, self._settings, self._print))
+            if not isinstance(result, Raw):
+                raise TypeError(f"an executor has to return msgspec.Raw, not {type(result).__name__}")
+            self._result = result
         except TaskFailed as failure:
             self._failure = self._failure or failure
         except Exception as error:
@@ -227,10 +239,34 @@ class TaskInFlight:
             self._log_end("Completed", f" ({len(memoryview(self._result))} bytes)")
         else:
             failure = self._failure or TaskFailed("Task was cancelled")
-            self._channel.send(TaskError(self.task_id, failure.as_error_object()))
+            self._send_error(failure)
             self._log_end("Failed", f": {failure.message}")
+
+    def _send_error(self, failure: TaskFailed) -> None:
+        """Send a failure; of one that cannot be written as JSON, which is an executor's bug, the message."""
+        try:
+            self._channel.send(TaskError(self.task_id, failure.as_error_object()))
+        except (TypeError, ValueError, OverflowError):
+            self._counters.add(Count.CRASHES)
+            self._channel.send(TaskError(self.task_id, {"message": str(failure.message)}))
+
+    def _free_slot(self) -> None:
+        """Let go of what may be large, as nobody knows when the collector comes, and tell that the slot is free."""
+        self._settings = NO_SETTINGS
+        self._result = self._failure = self._execution = None
+        self._on_finished(self)
 
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
             log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, Origin.of(self._settings))
+
+    _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
+        TaskEffect.START_EXECUTION: _start_execution,
+        TaskEffect.RESTART_TIMER: _restart_timer,
+        TaskEffect.STOP_TIMER: _stop_timer,
+        TaskEffect.ABORT_EXECUTION: _abort_execution,
+        TaskEffect.SEND_TERMINAL: _send_terminal,
+        TaskEffect.FREE_SLOT: _free_slot,
+    }
+    """What is done about each effect. Not kept in each task, where it would keep the task alive."""

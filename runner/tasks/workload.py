@@ -57,6 +57,7 @@ class TaskWorkload:
         self._no_tasks.set()
         self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send)
         self._refusing = False
+        self._draining = False
         self._counting_idle_time = False
         self._idle = Alarm(clock, on_idle)
         self._grace = Alarm(clock, self._kill_tasks)
@@ -94,13 +95,14 @@ class TaskWorkload:
     def attach(self, channel: Channel) -> None:
         """From here on, speak on this connection."""
         self._channel = channel
-        self._refusing = False
+        self._refusing = self._draining = False
         self._no_tasks = asyncio.Event()  # of this event loop, should the runner have been in another before
         self._no_tasks.set()
 
     def start_offers(self) -> None:
         """Offer every free slot, and go on offering."""
-        self._offers.start()
+        if not self._draining:  # the broker may say so right behind the registration
+            self._offers.start()
 
     def stop_offers(self) -> None:
         """Make no more offers and forget the open ones."""
@@ -169,9 +171,10 @@ class TaskWorkload:
         """Why a task cannot be taken, if it cannot."""
         if self._refusing:
             return RejectReason.SHUTTING_DOWN
-        if message.task_id in self._tasks:
+        reason = self._offers.take(message.offer_id)
+        if reason is None and message.task_id in self._tasks:
             return RejectReason.DUPLICATE
-        return self._offers.take(message.offer_id)
+        return reason
 
     def _on_settings(self, message: TaskSettings) -> None:
         task = self._tasks.get(message.task_id)
@@ -181,16 +184,18 @@ class TaskWorkload:
             task.start(message.settings)
 
     def _on_cancel(self, message: TaskCancel) -> None:
-        task = self._tasks.get(message.task_id)
-        if task is not None:
-            task.cancel(message.reason)
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
             self._offers.forget()
+        task = self._tasks.get(message.task_id)
+        if task is not None:
+            task.cancel(message.reason)
+        self._offers.refresh()
 
     def _on_drain(self, _: Drain) -> None:
         """n8n stops: keep the connection and the tasks, honour open offers, and make no more."""
         log.info("The broker is draining: no more offers; running tasks are finished")
+        self._draining = True
         self._offers.pause()
 
     def _on_finished(self, task: TaskInFlight) -> None:

@@ -418,3 +418,11 @@ async def test_a_broker_that_restarts_keeps_its_port_and_forgets_its_tokens() ->
     async with broker:
         assert broker.uri == uri
         assert await upgrade(broker, **bearer(token)) == 403
+
+
+async def test_a_broker_that_goes_ends_its_tasks() -> None:
+    async with listening() as broker, connected(broker) as runner:
+        running = broker.request(SETTINGS)
+        await runner.take("a")
+        waiting = broker.request(SETTINGS)
+    assert [(await task.end()).how for task in (running, waiting)] == [TaskEnd.RUNNER_LOST, TaskEnd.DRAINING]

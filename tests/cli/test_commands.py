@@ -189,6 +189,17 @@ def test_diagram_says_where_it_could_not_write(tmp_path: Path) -> None:
     assert (done.returncode, "cannot be written: No such file" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("arguments", [("diagram",), ("diagram", "--format", "json")])
+def test_a_reader_that_goes_away_early_is_no_error_worth_a_word(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *arguments], stdout=writing, stderr=subprocess.PIPE, cwd=ROOT, check=False
+    )
+    os.close(writing)
+    assert (done.stderr, done.returncode) == (b"", 1)
+
+
 # help
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +16,7 @@ from msgspec import Raw
 from runner import Count, Executor, TaskFailed, TaskRequest, TaskRunner, TaskRunnerConfig
 from runner.broker import EmbeddedBroker, TaskEnd
 from runner.protocol.messages import ACKNOWLEDGEMENT_WINDOW_ELAPSED, RejectReason
+from runner.tasks.task import time_allowed
 from statemachine import ConnectionState
 from tests.scripted_broker import RunnerConnection, ScriptedBroker
 from tests.support import (
@@ -216,7 +219,43 @@ async def test_accepts_are_answered_while_all_slots_are_busy_and_a_task_is_being
             assert (await connection.expect("runner:taskaccepted"))["taskId"] == "b"
 
 
+async def test_a_window_that_elapses_on_a_task_of_ours_costs_no_offer(
+    scripted: ScriptedBroker, clock: ManualClock
+) -> None:
+    gate = Gate()
+    async with listening(scripted, clock, gate, max_concurrency=1) as (_, connection):
+        await connection.give_task("t", {})
+        await gate.started.get()
+        await connection.say("broker:taskcancel", taskId="t", reason=ACKNOWLEDGEMENT_WINDOW_ELAPSED)
+        await connection.expect("runner:taskerror")
+        offer = await connection.offer()
+        await connection.ping_answered()
+        assert connection.heard("runner:taskoffer") == []
+        await connection.say("broker:taskofferaccept", taskId="next", offerId=offer)
+        await connection.expect("runner:taskaccepted")
+
+
+async def test_the_offer_of_a_duplicate_is_used_up(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    async with listening(scripted, clock, max_concurrency=2) as (runner, connection):
+        await connection.say("broker:taskofferaccept", taskId="t", offerId=await connection.offer())
+        await connection.say("broker:taskofferaccept", taskId="t", offerId=await connection.offer())
+        await connection.expect("runner:taskrejected")
+        await connection.offer()
+        assert (runner.open_offers, runner.running_tasks) == (1, 1)
+
+
 # Drain
+
+
+async def test_a_drain_right_behind_the_registration_is_heeded(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    config = TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri)
+    async with TaskRunner(config, clock=clock) as runner:
+        connection = await scripted.accept()
+        await connection.register()
+        await connection.say("broker:drain")
+        await runner.reached(S.LISTENING)
+        await connection.ping_answered()
+        assert connection.heard("runner:taskoffer") == []
 
 
 async def test_on_drain_open_offers_are_honoured_and_no_more_made(scripted: ScriptedBroker, clock: ManualClock) -> None:
@@ -328,7 +367,7 @@ async def test_a_task_that_takes_too_long_is_killed_with_the_known_text(
     async with listening(scripted, clock, gate, task_timeout=1) as (runner, connection):
         await connection.give_task("t", {})
         await gate.started.get()
-        await clock.advance(0.99)
+        await clock.advance(0.89)
         assert runner.running_tasks == 1
         await clock.advance(0.01)
         error = (await connection.expect("runner:taskerror"))["error"]
@@ -336,9 +375,14 @@ async def test_a_task_that_takes_too_long_is_killed_with_the_known_text(
         assert (runner.running_tasks, runner.counters[Count.TASKS_TIMED_OUT]) == (0, 1)
 
 
+@pytest.mark.parametrize(("timeout", "allowed"), [(1, 0.9), (10, 9), (60, 58.8), (300, 294)])
+def test_our_timeout_comes_before_one_of_the_broker_of_the_same_length(timeout: float, allowed: float) -> None:
+    assert time_allowed(timeout) == pytest.approx(allowed)
+
+
 async def test_the_timeout_counts_from_the_settings(scripted: ScriptedBroker, clock: ManualClock) -> None:
     gate = Gate()
-    async with listening(scripted, clock, gate, task_timeout=10) as (_, connection):
+    async with listening(scripted, clock, gate, task_timeout=11) as (_, connection):
         await connection.say("broker:taskofferaccept", taskId="t", offerId=await connection.offer())
         await connection.expect("runner:taskaccepted")
         await clock.advance(9)
@@ -584,6 +628,61 @@ async def test_the_details_of_a_failure_reach_the_broker(scripted: ScriptedBroke
             "lineNumber": 3,
             "itemIndex": 0,
         }
+
+
+class Unwritable(Gate):
+    """An executor that reports what no JSON can hold."""
+
+    async def execute(self, request: TaskRequest) -> Raw:
+        raise TaskFailed("the message", lineNumber=object())
+
+
+async def test_a_failure_that_cannot_be_written_is_sent_as_its_message(
+    scripted: ScriptedBroker, clock: ManualClock
+) -> None:
+    async with listening(scripted, clock, Unwritable(), max_concurrency=1) as (runner, connection):
+        await connection.give_task("t", {})
+        assert (await connection.expect("runner:taskerror"))["error"] == {"message": "the message"}
+        await connection.offer()
+        assert runner.running_tasks == 0
+
+
+class Untyped(Gate):
+    """An executor that returns something else than it should."""
+
+    async def execute(self, request: TaskRequest) -> Raw:
+        return object()  # type: ignore[return-value]
+
+
+async def test_a_result_of_the_wrong_type_costs_one_task(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    async with listening(scripted, clock, Untyped(), max_concurrency=1) as (runner, connection):
+        await connection.give_task("t", {})
+        error = (await connection.expect("runner:taskerror"))["error"]
+        assert error["message"] == "The executor failed: TypeError"
+        await connection.offer()
+        assert runner.running_tasks == 0
+
+
+async def test_a_finished_task_keeps_nothing_large_until_the_collector_comes(
+    scripted: ScriptedBroker, clock: ManualClock
+) -> None:
+    gate = Gate()
+    large = json.dumps("x" * 1_000_000)
+    async with listening(scripted, clock, gate, max_concurrency=1) as (_, connection):
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for number in range(10):
+                await connection.give_task(f"t{number}", large)
+                gate.finish((await gate.started.get()).task_id, large.encode())
+                await connection.expect("runner:taskdone")
+                gate.outcomes.clear()
+            await settle()
+            assert tracemalloc.get_traced_memory()[0] < 5_000_000
+        finally:
+            tracemalloc.stop()
+            gc.enable()
 
 
 async def test_a_print_after_the_end_of_a_task_is_not_sent(scripted: ScriptedBroker, clock: ManualClock) -> None:

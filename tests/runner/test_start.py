@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from msgspec import Raw
 
 from runner import (
     AlreadyStarted,
@@ -16,6 +17,7 @@ from runner import (
     ConfigurationError,
     Count,
     NoIdleTimeoutHandlerError,
+    TaskRequest,
     TaskRunner,
     TaskRunnerConfig,
 )
@@ -530,3 +532,181 @@ async def test_nothing_of_a_run_is_left_in_the_event_loop(broker: EmbeddedBroker
         await runner.reached(S.BACKOFF)
     await settle()
     await eventually(lambda: asyncio.all_tasks() <= before, "tasks left behind")
+
+
+# Whoever interrupts whom
+
+
+@pytest.mark.parametrize("moment", ["listening", "draining"])
+async def test_cancelling_start_twice_still_leaves_nothing_behind(
+    broker: EmbeddedBroker, clock: ManualClock, moment: str
+) -> None:
+    runner = TaskRunner(config_for(broker), clock=clock)
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await runner.reached(S.LISTENING)
+    broker.request(code_settings("import time\ntime.sleep(600)"))
+    await eventually(lambda: runner.running_tasks == 1)
+    if moment == "draining":
+        runner.request_stop("the test")
+        await runner.reached(S.SHUTTING_DOWN)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (runner.state, runner.running_tasks, clock.pending) == (S.DISCONNECTED, 0, [])
+    async with started(runner):
+        await runner.reached(S.LISTENING)
+
+
+async def test_a_context_manager_that_is_left_at_once_starts_nothing_however_often(scripted: ScriptedBroker) -> None:
+    runner = TaskRunner(config(scripted.uri))
+    for _ in range(3):
+        async with runner:
+            pass
+    async with runner:
+        await (await scripted.accept()).register()
+        await runner.reached(S.LISTENING)
+    async with runner:
+        pass
+    assert runner.state is S.DISCONNECTED
+
+
+async def test_stop_after_a_start_that_was_refused_does_not_spoil_the_next(scripted: ScriptedBroker) -> None:
+    runner = TaskRunner(config(scripted.uri, auto_shutdown_timeout=300))
+    with pytest.raises(NoIdleTimeoutHandlerError):
+        await runner.start()
+    await runner.stop()
+
+    async def on_idle() -> None: ...
+
+    runner.on_idle_timeout = on_idle
+    async with started(runner):
+        await (await scripted.accept()).register()
+        await runner.reached(S.LISTENING)
+
+
+class SlowToStart:
+    """An executor that takes its time, as one that starts a process does."""
+
+    def __init__(self) -> None:
+        self.starting = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.closed = 0
+
+    async def start(self) -> None:
+        self.starting.set()
+        await self.may_start.wait()
+
+    async def execute(self, request: TaskRequest) -> Raw:
+        raise AssertionError("no task is given")
+
+    async def close(self) -> None:
+        await settle()
+        self.closed += 1
+
+
+async def test_stop_is_heard_while_the_executor_starts(scripted: ScriptedBroker) -> None:
+    executor = SlowToStart()
+    runner = TaskRunner(config(scripted.uri), executor=executor)
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await executor.starting.wait()
+    stopping = asyncio.get_running_loop().create_task(runner.stop())
+    await settle()
+    executor.may_start.set()
+    await stopping
+    await task
+    assert (runner.state, executor.closed) == (S.DISCONNECTED, 1)
+
+
+async def test_cancelling_start_while_the_executor_starts_closes_it(scripted: ScriptedBroker) -> None:
+    executor = SlowToStart()
+    runner = TaskRunner(config(scripted.uri), executor=executor)
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await executor.starting.wait()
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert executor.closed == 1
+
+
+async def test_a_context_manager_that_is_cancelled_while_it_stops_leaves_nothing_behind(
+    broker: EmbeddedBroker, clock: ManualClock
+) -> None:
+    runner = TaskRunner(config_for(broker), clock=clock)
+
+    async def use() -> None:
+        async with runner:
+            await runner.reached(S.LISTENING)
+            broker.request(code_settings("import time\ntime.sleep(600)"))
+            await eventually(lambda: runner.running_tasks == 1)
+
+    task = asyncio.get_running_loop().create_task(use())
+    await runner.reached(S.SHUTTING_DOWN)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (runner.state, runner.running_tasks, clock.pending) == (S.DISCONNECTED, 0, [])
+
+
+async def test_cancelling_start_does_not_wait_for_the_idle_handler(broker: EmbeddedBroker, clock: ManualClock) -> None:
+    called = asyncio.Event()
+    ended: list[str] = []
+
+    async def on_idle() -> None:
+        called.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("handler")
+
+    runner = TaskRunner(config_for(broker, auto_shutdown_timeout=1), clock=clock)
+    runner.on_idle_timeout = on_idle
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await runner.reached(S.LISTENING)
+    await clock.advance(1)
+    await called.wait()
+    task.cancel()
+    async with asyncio.timeout(2):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert ended == ["handler"]
+
+
+async def test_stop_from_elsewhere_waits_for_the_idle_handler(broker: EmbeddedBroker, clock: ManualClock) -> None:
+    called, may_end = asyncio.Event(), asyncio.Event()
+
+    async def on_idle() -> None:
+        called.set()
+        await may_end.wait()
+
+    runner = TaskRunner(config_for(broker, auto_shutdown_timeout=1), clock=clock)
+    runner.on_idle_timeout = on_idle
+    async with started(runner):
+        await runner.reached(S.LISTENING)
+        await clock.advance(1)
+        await called.wait()
+        stopping = asyncio.get_running_loop().create_task(runner.stop())
+        await runner.reached(S.DISCONNECTED)
+        await settle()
+        assert not stopping.done()
+        may_end.set()
+        await stopping
+
+
+async def test_no_token_is_reachable_from_a_refusal(scripted: ScriptedBroker) -> None:
+    scripted.statuses.append(403)
+    runner = TaskRunner(TaskRunnerConfig(grant_token="the-spent-token", task_broker_uri=scripted.uri))
+    with pytest.raises(AuthenticationFailed) as caught:
+        await runner.start()
+    todo: list[BaseException | None] = [caught.value]
+    seen: list[BaseException] = []
+    while todo:
+        error = todo.pop()
+        if error is not None and error not in seen:
+            seen.append(error)
+            todo += [error.__cause__, error.__context__]
+    assert len(seen) > 1
+    assert [error for error in seen if "the-spent-token" in repr(error)] == []

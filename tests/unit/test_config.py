@@ -132,7 +132,7 @@ BAD_TEXTS = [
     ("N8N_RUNNERS_TASK_BROKER_URI", "http://n8 n", "'http://n8 n'", A_URI),
     ("N8N_RUNNERS_TASK_BROKER_URI", "http://n8n\nX: y", "'http://n8n\\nX: y'", A_URI),
     ("N8N_RUNNERS_TASK_BROKER_URI", "http://[::1", "'http://[::1'", A_URI),
-    ("N8N_RUNNERS_TASK_BROKER_URI", "http://n8n/?a=b", "'http://n8n/?a=b'", A_URI),
+    ("N8N_RUNNERS_TASK_BROKER_URI", "http://n8n/?a=b", "'http://n8n/?***'", A_URI),
     ("N8N_RUNNERS_TASK_BROKER_URI", "http://n8n/#a", "'http://n8n/#a'", A_URI),
     ("N8N_RUNNERS_TASK_BROKER_URI", "http://me@n8n", "@n8n", A_URI),
     ("N8N_RUNNERS_PATH", "runners", "'runners'", A_PATH),
@@ -611,3 +611,9 @@ def test_no_environment_of_strangers_is_anything_but_a_missing_credential(enviro
     strangers = {name: text for name, text in environment.items() if name.removesuffix("_FILE") not in SAMPLES}
     (problem,) = problems_of(strangers)
     assert "is required" in problem
+
+
+def test_what_may_be_a_token_in_the_query_of_an_address_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        TaskRunnerConfig.from_env({"N8N_RUNNERS_TASK_BROKER_URI": f"http://n8n:5679/?token={MARKER}"})
+    assert MARKER not in str(caught.value)

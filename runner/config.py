@@ -137,7 +137,7 @@ class TaskRunnerConfig:
         metadata=_variable(
             "N8N_RUNNERS_TASK_TIMEOUT",
             SECONDS,
-            "How long a task may take; it is ended a little earlier, so that n8n's own timeout of this name never comes first.",
+            "How long a task may take. It is ended a little earlier, so that n8n's own timeout never comes first.",
             unit="s",
         ),
     )

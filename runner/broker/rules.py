@@ -26,9 +26,7 @@ from runner.broker.limits import (
     EVICTED,
     GOING_AWAY,
     MAX_DEFERRALS,
-    MAX_MISSED_WINDOWS,
     NOT_UTF8,
-    SILENCE,
     UNRESPONSIVE,
     BrokerLimits,
     Violation,
@@ -347,11 +345,8 @@ class TaskBroker:
         runner = self._runner_of(task)
         self._tell_cancelled(task, ACKNOWLEDGEMENT_WINDOW_ELAPSED)
         self._requeue(task)
-        if runner is not None:
-            runner.offers.clear()
-            runner.missed_windows += 1
-            if runner.missed_windows >= MAX_MISSED_WINDOWS and not runner.tasks:
-                self._hang_up(runner, "it missed three acknowledgement windows")
+        if runner is not None and runner.miss_window():
+            self._hang_up(runner, "it missed three acknowledgement windows")
         self._match()
 
     def _request_expired(self, task: RequestedTask) -> None:
@@ -360,11 +355,7 @@ class TaskBroker:
         self._conclude(task, EndOfTask.without_runner(TaskEnd.REQUEST_TIMEOUT))
         now = self._clock.now()
         for runner in tuple(self._runners.values()):
-            if not runner.registered or runner.tasks or runner.open_offers(now):
-                runner.silent_expiry = None
-            elif runner.silent_expiry is None:
-                runner.silent_expiry = now
-            elif now - runner.silent_expiry >= SILENCE:
+            if runner.let_request_expire(now):
                 self._hang_up(runner, "it is idle and offers nothing")
 
     def _task_timed_out(self, task: RequestedTask) -> None:

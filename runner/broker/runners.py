@@ -7,6 +7,7 @@ from typing import Protocol
 
 import attrs
 
+from runner.broker.limits import MAX_MISSED_WINDOWS, SILENCE
 from runner.broker.tasks import RequestedTask
 
 
@@ -48,3 +49,17 @@ class ConnectedRunner:
         """The offers that are still good, oldest first; the others are forgotten."""
         self.offers = {offer_id: expiry for offer_id, expiry in self.offers.items() if expiry > now}
         return list(self.offers)
+
+    def miss_window(self) -> bool:
+        """A match was not acknowledged in time: all offers are void. Returns whether the runner is unresponsive."""
+        self.offers.clear()
+        self.missed_windows += 1
+        return self.missed_windows >= MAX_MISSED_WINDOWS and not self.tasks
+
+    def let_request_expire(self, now: float) -> bool:
+        """A request has expired that this runner did not offer for. Returns whether the runner is unresponsive."""
+        if not self.registered or self.tasks or self.open_offers(now):
+            self.silent_expiry = None
+        elif self.silent_expiry is None:
+            self.silent_expiry = now
+        return self.silent_expiry is not None and now - self.silent_expiry >= SILENCE

@@ -150,6 +150,7 @@ class TaskRunnerConfig:
             unit="s",
         ),
     )
+    # unless said otherwise, setting the time is what enables it; enabled without a time, it comes at the first idle moment
     is_auto_shutdown_enabled: bool = attrs.field(
         default=attrs.Factory(lambda self: self.auto_shutdown_timeout not in (0, None), takes_self=True)
     )
@@ -279,25 +280,19 @@ class TaskRunnerConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check every value, and those that depend on each other."""
+        """Check every value, and that there is a credential."""
         problems = [
             variable.problem(value)
             for name, variable in variables()
             if not ((value := getattr(self, name)) is None and variable.optional) and not variable.kind.check(value)
         ]
-        problems += self._contradictions()
-        if problems:
-            raise ConfigurationError(problems)
-
-    def _contradictions(self) -> Iterator[str]:
-        """What is wrong although each value by itself is allowed."""
         if self.grant_token == "" and self.auth_token == "":
-            yield (
+            problems.append(
                 "Environment variable N8N_RUNNERS_GRANT_TOKEN is required, or N8N_RUNNERS_AUTH_TOKEN: "
                 "the token that n8n was given, with which a runner fetches grant tokens for itself"
             )
-        if self.is_auto_shutdown_enabled and self.auto_shutdown_timeout == 0:
-            yield "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT is 0: with auto shutdown enabled it must be above 0 (s)"
+        if problems:
+            raise ConfigurationError(problems)
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> TaskRunnerConfig:

@@ -333,6 +333,22 @@ async def test_an_idle_runner_calls_the_handler_and_stops(broker: EmbeddedBroker
     assert runner.state is S.DISCONNECTED
 
 
+async def test_auto_shutdown_without_a_time_comes_at_the_first_idle_moment(
+    broker: EmbeddedBroker, clock: ManualClock
+) -> None:
+    runner = TaskRunner(config_for(broker, is_auto_shutdown_enabled=True), clock=clock)
+    with pytest.raises(NoIdleTimeoutHandlerError):
+        await runner.start()
+
+    async def on_idle() -> None: ...
+
+    runner.on_idle_timeout = on_idle
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await runner.reached(S.LISTENING)
+    await clock.advance(0)
+    await task
+
+
 async def test_a_running_task_is_not_idleness(broker: EmbeddedBroker, clock: ManualClock) -> None:
     async def on_idle() -> None:
         raise AssertionError("a task was running")

@@ -489,9 +489,9 @@ def test_auto_shutdown_is_enabled_by_a_timeout(timeout: float, enabled: bool) ->
     assert TaskRunnerConfig(grant_token="x", auto_shutdown_timeout=timeout).is_auto_shutdown_enabled is enabled
 
 
-def test_auto_shutdown_that_is_enabled_needs_a_timeout() -> None:
-    (problem,) = problems_with(is_auto_shutdown_enabled=True)
-    assert problem == "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT is 0: with auto shutdown enabled it must be above 0 (s)"
+def test_auto_shutdown_may_be_enabled_without_a_time() -> None:
+    config = TaskRunnerConfig(grant_token="x", is_auto_shutdown_enabled=True)
+    assert (config.is_auto_shutdown_enabled, config.auto_shutdown_timeout) == (True, 0)
 
 
 def test_auto_shutdown_may_be_disabled_in_spite_of_a_timeout() -> None:

@@ -150,7 +150,7 @@ class TaskRunnerConfig:
             unit="s",
         ),
     )
-    # unless said otherwise, setting the time is what enables it; enabled without a time, it comes at the first idle moment
+    # setting a time enables it, unless said otherwise; enabled without one, it comes at the first idle moment
     is_auto_shutdown_enabled: bool = attrs.field(
         default=attrs.Factory(lambda self: self.auto_shutdown_timeout not in (0, None), takes_self=True)
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
+from runner.execution.process.conversion_table import TABLE
 from runner.observe.counters import Count
 from statemachine import CONNECTION, TASK, Table, to_mermaid
 
@@ -16,6 +17,31 @@ DOCS = ROOT / "docs"
 NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change those, and run `make docs`. -->\n"
 DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
+
+
+CONVERSION = """# What becomes of values that JSON lacks
+
+n8n takes JSON, and Python has more. What code returns is converted by the tables below, wherever in the result it
+stands; what one of them makes of a value is converted in turn. Each example shows an expression and its JSON.
+`print` shows values in its own way, which is that of n8n's own Python runner.
+
+The most specific type counts: a pandas `Timestamp` is a `datetime` too, and yet has its own row. Where no row has the
+type or one that it is derived from, it is the first row that fits. Nothing is imported for this: numpy, pandas and the
+others are known by name, once the code has loaded them.
+
+**Keys** become text. Numbers, `True`, `False` and `None` become what JSON has for them; other keys become what the
+same value becomes below, if that is text or a number, and else `str(key)`. A key that is NaN, Infinity or NaT is
+written like this in text as well (`nan`, `inf`, `NaT`). Of two keys that become the same, the later one counts.
+
+**Whole numbers** are sent with all their digits, but n8n is written in JavaScript, which has 53 bits for them: beyond
+9,007,199,254,740,991 it takes the nearest number that it has, so that 9007199254740993 arrives as 9007199254740992.
+Where every digit counts, as in ids, return text: `str(number)`. Those of more than 4,300 digits are refused.
+
+**Items.** Where n8n needs a list of items, whatever becomes a list of objects is one: a `DataFrame`, a `deque` of
+dicts, a list of dataclass objects. Where it needs an object, so does whatever becomes an object.
+
+**Refused** is what contains itself, what is nested too deeply (several hundred levels are possible), and what the last
+table says. If a method of a value raises, such as its `__str__`, the task fails with this exception."""
 
 
 def mermaid(table: Table[Any, Any, Any]) -> str:
@@ -87,6 +113,24 @@ def counters() -> str:
     )
 
 
+def conversion() -> str:
+    """The page of what becomes of values."""
+    parts = [NOTICE.rstrip("\n"), CONVERSION]
+    for title, group in TABLE.items():
+        table = rows(
+            ("value", "becomes", "for example"), *((row.values, row.becomes, _examples(row.examples)) for row in group)
+        )
+        parts += [f"## {title}", table.rstrip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _examples(examples: dict[str, str | None]) -> str:
+    return "<br>".join(
+        f"`{expression}` is refused" if shown is None else f"`{expression}` → `{shown}`"
+        for expression, shown in examples.items()
+    )
+
+
 def _code(member: Any) -> str:
     return f"`{member.value}`"
 
@@ -111,6 +155,7 @@ def pages() -> dict[Path, str]:
         DOCS / "configuration.md": configuration(),
         DOCS / "lifecycle.md": lifecycle(),
         DOCS / "counters.md": counters(),
+        DOCS / "conversion.md": conversion(),
         readme_path: readme(readme_path.read_text(encoding="utf-8")),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Generator
+from importlib.util import find_spec
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests.support import AUTH_TOKEN, ManualClock
 FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "dot": (lambda: shutil.which("dot") is not None, "Graphviz's `dot` is not installed"),
     "proc": (lambda: os.path.isdir("/proc/self"), "there is no /proc to look at processes with"),  # noqa: PTH112
+    "numpy": (lambda: find_spec("numpy") is not None, "numpy is not installed"),
+    "pandas": (lambda: find_spec("pandas") is not None, "pandas is not installed"),
+    "pydantic": (lambda: find_spec("pydantic") is not None, "pydantic is not installed"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
 }
 """What a machine may lack, and how that is said."""

@@ -2,15 +2,19 @@
 
 n8n takes a list of items `{"json": {...}, "binary"?: {...}, "pairedItem"?: ...}`. A row without `json` is wrapped in
 it, always, so that a column called `index` or `error` is nothing special. What n8n would refuse is refused here
-first, with the item and the reason.
+first, with the item and the reason. What is no list or dict may become one, by the table of conversions: a DataFrame
+becomes items, an object of a dataclass an item.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
+from runner.execution.process.conversion import as_key, as_object, convert, opened
+from runner.execution.process.converters import called
 from runner.execution.process.failures import BadResult
 
 ITEM_KEYS = frozenset({"json", "binary", "pairedItem", "error", "index"})
@@ -25,15 +29,16 @@ def of_all_items(returned: Any) -> list[Any]:
     """
     if returned is None:
         return []
-    if isinstance(returned, dict):
-        return [_item(returned, 0)]
-    if not isinstance(returned, list | tuple):
+    rows, advice = _attempted(opened, returned)
+    if isinstance(rows, dict):
+        return [_item(rows, 0)]
+    if not isinstance(rows, list | tuple):
         raise BadResult(
             "Code doesn't return items properly",
-            f"It returned {_a(returned)}. Return a list of dicts, one for each item, such as "
+            f"It returned {called(returned)}. {advice}Return a list of dicts, one for each item, such as "
             '[{"json": {"name": "value"}}].',
         )
-    return [_item(item, index) for index, item in enumerate(returned)]
+    return [_item(row, index) for index, row in enumerate(rows)]
 
 
 def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
@@ -46,25 +51,27 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     """
     if returned is None:
         return None
-    if not isinstance(returned, dict):
+    row, advice = _attempted(as_object, returned)
+    if not isinstance(row, dict):
         raise BadResult(
             "Code doesn't return an object",
-            f"For item {index} it returned {_a(returned)}. Return a dict, or None to drop the item.",
+            f"For item {index} it returned {called(returned)}. {advice}Return a dict, or None to drop the item.",
             item_index=index,
         )
-    if "json" in returned:
-        returned = {key: returned[key] for key in ("json", "binary") if key in returned}
-    item = _item(returned, index)
+    if "json" in row:
+        row = {key: row[key] for key in ("json", "binary") if key in row}
+    item = _item(row, index)
     return {**{key: item[key] for key in ("json", "binary") if key in item}, "pairedItem": {"item": index}}
 
 
 def of_tool(returned: Any) -> Any:
     """The answer of code that is a tool of an AI agent: text or a number; all else as JSON text."""
-    if isinstance(returned, float) and not math.isfinite(returned):
-        return str(returned)
-    if isinstance(returned, str | int | float) and not isinstance(returned, bool):
-        return returned
-    return to_json(returned).decode("utf-8")
+    answer = opened(returned)
+    if isinstance(answer, float) and not math.isfinite(answer):
+        return str(answer)
+    if isinstance(answer, str | int | float) and not isinstance(answer, bool):
+        return answer
+    return to_json(answer).decode("utf-8")
 
 
 def error_item(message: str, index: int | None = None) -> dict[str, Any]:
@@ -77,21 +84,18 @@ def error_item(message: str, index: int | None = None) -> dict[str, Any]:
 
 def _item(row: Any, index: int) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise BadResult(
-            "Code doesn't return items properly", f"Item {index} is {_a(row)}, not a dict.", item_index=index
-        )
+        row = _object(row, "Code doesn't return items properly", f"Item {index}", index)
     if "json" not in row:
         if "binary" not in row or not row.keys() <= ITEM_KEYS:
             return {"json": row}
         row = {"json": {}, **row}
     if row.get("binary", ...) is None:
         row = {key: value for key, value in row.items() if key != "binary"}
-    _check_item(row, index)
-    return dict(row)
+    return _checked(dict(row), index)
 
 
-def _check_item(item: dict[Any, Any], index: int) -> None:
-    """Refuse what n8n would refuse."""
+def _checked(item: dict[Any, Any], index: int) -> dict[str, Any]:
+    """An item, unless n8n would refuse it."""
     strange = [key for key in item if key not in ITEM_KEYS]
     if strange:
         names = ", ".join(sorted(map(str, strange)))
@@ -102,84 +106,87 @@ def _check_item(item: dict[Any, Any], index: int) -> None:
         )
     for key in ("json", "binary"):
         if key in item and not isinstance(item[key], dict):
-            raise BadResult(
-                "Invalid output format",
-                f"`{key}` of item {index} is {_a(item[key])}, not a dict.",
-                item_index=index,
-            )
+            item[key] = _object(item[key], "Invalid output format", f"`{key}` of item {index}", index)
+    return item
 
 
-def _a(value: Any) -> str:
-    """A value as error messages call it."""
-    return "None" if value is None else f"a value of type {type(value).__name__}"
+def _object(value: Any, message: str, name: str, index: int) -> dict[Any, Any]:
+    """The dict that a value is or becomes; `message` and the `name` of the value say what is wrong if it is none."""
+    found, advice = _attempted(as_object, value)
+    if not isinstance(found, dict):
+        raise BadResult(message, f"{name} is {called(value)}, not a dict. {advice}".rstrip(), item_index=index)
+    return found
+
+
+def _attempted(conversion: Callable[[Any], Any], value: Any) -> tuple[Any, str]:
+    """What becomes of a value; if it is refused, the value itself, and what to do about it."""
+    try:
+        return conversion(value), ""
+    except BadResult as refused:
+        return value, f"{refused.description} "
 
 
 def to_json(value: Any) -> bytes:
-    """A value as JSON that every reader takes: NaN and Infinity become null, what JSON lacks becomes text.
+    """A value as JSON that every reader takes. What JSON lacks becomes what the table of conversions says.
 
-    Keys become text as well; of two that become the same, the later one counts.
+    Of two keys that become the same text, the later one counts.
 
     Raises:
-        BadResult: the value contains itself, is nested too deeply, or has a number with too many digits.
-        Exception: whatever the `__str__` of a value raises.
+        BadResult: the value contains itself or what is refused, is nested too deeply, or has a number with too many
+            digits.
+        Exception: whatever the methods of a value raise, such as its `__str__`.
     """
     try:
         try:
             return _dump(value)
         except (ValueError, TypeError):
-            return _dump(_plain(value, set()))
+            return _dump_plain(_plain(value, set()))
     except RecursionError:
         raise BadResult("The result is nested too deeply", "It has more levels than can be sent to n8n.") from None
 
 
 def _dump(value: Any) -> bytes:
-    text = json.dumps(value, default=_convert, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, default=convert, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:  # half an emoji: JSON can say it, UTF-8 cannot
-        return json.dumps(value, default=_convert, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return json.dumps(value, default=convert, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def _convert(value: Any) -> Any:
-    """What stands in JSON for a value that it lacks."""
-    if isinstance(value, set | frozenset):
-        return list(value)
-    return str(value)
+def _dump_plain(value: Any) -> bytes:
+    """What `_plain` has made, which leaves one reason to refuse it."""
+    try:
+        return _dump(value)
+    except ValueError as error:
+        raise BadResult("A number of the result has too many digits", str(error)) from None
+
+
+ATOMS = frozenset({str, int, bool, type(None)})
+"""The types of most values, which are right as they are."""
 
 
 def _plain(value: Any, above: set[int]) -> Any:
-    """The same value with null for what is no number and text for keys that are none."""
+    """The same value converted, with null for what is no number and text for keys that are none.
+
+    This is the slow way, for what has one of these somewhere inside. `above` are the ids of what the value is part of.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, int):
-        return _checked_int(value)
-    if not isinstance(value, dict | list | tuple | set | frozenset):
+    if value is None or isinstance(value, str | int):
         return value
     if id(value) in above:
-        raise BadResult("The result contains itself", f"{_a(value).capitalize()} is part of itself.")
+        raise BadResult("The result contains itself", f"In it, {called(value)} is part of itself.")
     above.add(id(value))
     plain: Any
-    if isinstance(value, dict):
-        plain = {key if isinstance(key, str) else _key(key): _plain(member, above) for key, member in value.items()}
+    if isinstance(value, dict):  # loops, since comprehensions take a second level of Python's stack before 3.12
+        plain = {}
+        for key, member in value.items():
+            plain[key if type(key) is str else as_key(key)] = member if type(member) in ATOMS else _plain(member, above)
+    elif isinstance(value, list | tuple):
+        plain = []
+        for member in value:
+            plain.append(member if type(member) in ATOMS else _plain(member, above))
     else:
-        plain = [_plain(member, above) for member in value]
+        plain = _plain(convert(value), above)
     above.discard(id(value))
     return plain
-
-
-def _checked_int(value: int) -> int:
-    """A number, unless it has so many digits that Python refuses to write it."""
-    try:
-        int.__repr__(value)
-    except ValueError as error:
-        raise BadResult("A number of the result has too many digits", str(error)) from None
-    return value
-
-
-def _key(key: Any) -> str:
-    """A key as text, the way JSON writers do it for those that they know."""
-    if key is None:
-        return "null"
-    if isinstance(key, int):
-        return str(key).lower() if isinstance(key, bool) else int.__repr__(_checked_int(key))
-    return str(key)

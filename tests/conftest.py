@@ -10,6 +10,8 @@ from importlib.util import find_spec
 import pytest
 
 from runner.broker import EmbeddedBroker
+from runner.execution.sandbox.confinement.kernel import Kernel
+from runner.execution.sandbox.confinement.landlock import Landlock
 from tests.scripted_broker import ScriptedBroker
 from tests.support import AUTH_TOKEN, ManualClock
 
@@ -19,6 +21,7 @@ FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "numpy": (lambda: find_spec("numpy") is not None, "numpy is not installed"),
     "pandas": (lambda: find_spec("pandas") is not None, "pandas is not installed"),
     "pydantic": (lambda: find_spec("pydantic") is not None, "pydantic is not installed"),
+    "landlock": (lambda: Landlock(Kernel()).abi > 0, "this kernel has no Landlock to stop the attacks"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
 }
 """What a machine may lack, and how that is said."""

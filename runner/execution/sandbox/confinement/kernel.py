@@ -1,0 +1,95 @@
+"""System calls by name, without a library in between."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from runner.execution.sandbox.confinement.syscalls import ARCHITECTURES, NUMBERS
+
+Syscall = Callable[..., int]
+"""Takes a number and up to six arguments, returns what the kernel returns, or raises OSError."""
+
+MOST_ARGUMENTS = 6
+
+
+class Kernel:
+    """The kernel below this process, or one that a test has made up."""
+
+    def __init__(self, machine: str | None = None, syscall: Syscall | None = None) -> None:
+        """The kernel of an architecture.
+
+        Parameters:
+            machine: its name as in `uname -m`; None for this machine's.
+            syscall: what makes a system call; None for the C library's `syscall`.
+        """
+        self.machine = _machine() if machine is None else machine
+        self._syscall = syscall or (_syscall() if self.is_known else _unknown)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the numbers of its system calls are known here."""
+        return self.machine in ARCHITECTURES
+
+    def number(self, name: str) -> int | None:
+        """The number of a system call; None if there is no such call."""
+        return NUMBERS[name][ARCHITECTURES.index(self.machine)] if self.is_known else None
+
+    def call(self, name: str, *arguments: int) -> int:
+        """Make a system call.
+
+        Raises:
+            OSError: the kernel refuses it, or does not know it.
+        """
+        number = self.number(name)
+        if number is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return self._syscall(number, *arguments)
+
+    def prctl(self, option: int, argument: int = 0) -> int:
+        """Call prctl, with zeros for what an option does not take: some insist on that."""
+        return self.call("prctl", option, argument, 0, 0, 0)
+
+
+def _machine() -> str:
+    """The architecture of this machine; none unless this is a 64-bit process on Linux."""
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return ""
+    return os.uname().machine
+
+
+def _unknown(number: int, *arguments: int) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _syscall() -> Syscall:
+    """The C library's `syscall`."""
+    try:
+        import ctypes  # takes some milliseconds, and is not there in every Python
+    except ImportError:
+        return _unknown
+    prototype = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * (1 + MOST_ARGUMENTS), use_errno=True)
+    function = prototype(("syscall", ctypes.CDLL(None)))
+    padding = [(0,) * (MOST_ARGUMENTS - count) for count in range(MOST_ARGUMENTS + 1)]
+
+    def call(number: int, *arguments: int) -> int:
+        result: int = function(number, *arguments, *padding[len(arguments)])
+        if result == -1:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return result
+
+    return call
+
+
+class Buffer:
+    """Bytes at an address that the kernel can be given."""
+
+    def __init__(self, content: bytes | bytearray) -> None:
+        """A copy of `content`, which stays where it is as long as this object lives."""
+        import ctypes
+
+        self.memory = (ctypes.c_char * len(content)).from_buffer_copy(content)
+        self.address: int = ctypes.addressof(self.memory)

@@ -1,0 +1,148 @@
+"""How much a task may take: limits that the kernel counts.
+
+Memory is limited by RLIMIT_DATA, not by RLIMIT_AS. What counts there is private memory that can be written, whether
+touched or not. RLIMIT_AS counts reserved addresses too, of which glibc, OpenBLAS, Go and WebAssembly take gigabytes
+and use little, so that a sensible limit breaks them. RLIMIT_AS is set all the same, far above, since tables of pages
+cost memory as well. What RLIMIT_DATA does not count (shared anonymous memory, files in memory, stacks that grow
+downwards) the filter denies. A cgroup would count exactly, but containers are rarely allowed to make one.
+
+Beyond the limit an allocation fails, which Python makes a MemoryError; a library that does not look aborts, and takes
+none but its own process with it.
+
+RLIMIT_NPROC counts all threads of a user, the runner's too if that is the same, and does not bind root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from runner.execution.sandbox.confinement.report import Result, complete, missing, partial
+from runner.execution.sandbox.confinement.spec import Spec
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
+
+ADDRESSES = 64 * 1024**3
+"""How many more addresses than memory, in bytes: tables for these take 128 MiB at most."""
+
+STACK = 8 * 1024**2
+
+SMALL: tuple[tuple[str, int], ...] = (
+    ("RLIMIT_CORE", 0),
+    ("RLIMIT_MSGQUEUE", 0),
+    ("RLIMIT_MEMLOCK", 64 * 1024),
+    ("RLIMIT_RTPRIO", 0),
+    ("RLIMIT_NICE", 0),
+    ("RLIMIT_SIGPENDING", 1024),
+    ("RLIMIT_STACK", STACK),
+)
+
+
+class Baseline(NamedTuple):
+    """What is there before any task."""
+
+    data: int = 0
+    """Memory that RLIMIT_DATA counts, in bytes."""
+    addresses: int = 0
+    threads: int = 0
+    """Of this user, in all processes to be seen."""
+
+
+def baseline() -> Baseline:
+    """What there is now. To be asked while /proc is open, and as the user that counts."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+            pages = [int(field) for field in file.read().split()]
+        size = os.sysconf("SC_PAGE_SIZE")
+        return Baseline(pages[5] * size, pages[0] * size, _threads_of(os.getuid()) if os.getuid() else 0)
+    except (OSError, ValueError, IndexError):
+        return Baseline()
+
+
+def _threads_of(user: int) -> int:
+    """How many threads a user has."""
+    count = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                fields = dict(line.split(":", 1) for line in file)
+        except OSError:
+            continue  # gone in the meantime
+        if int(fields["Uid"].split()[0]) == user:
+            count += int(fields["Threads"])
+    return count
+
+
+class Limits:
+    """The limits of some layers, worked out beforehand: a worker has to be quick."""
+
+    def __init__(self, layers: Iterable[tuple[str, str, Iterable[tuple[str, int]]]]) -> None:
+        """The limits of each layer by name, with what is said of it. None is set yet."""
+        self._layers = [
+            (layer, why, [(name, *_lowered(name, most)) for name, most in limits]) for layer, why, limits in layers
+        ]
+
+    def set(self) -> list[Result]:
+        """Lower the limits of this process, for good: what was lower stays."""
+        return [_result(layer, why, limits) for layer, why, limits in self._layers]
+
+
+def zygote_limits() -> Limits:
+    """Those that do not keep a zygote from its work."""
+    return Limits([("remains", "nothing that is left behind", SMALL)])
+
+
+def worker_limits(spec: Spec, before: Baseline) -> Limits:
+    """Those that are for a task, which has its own processor time, but the memory of the zygote on top."""
+    memory = (("RLIMIT_AS", before.addresses + spec.memory + ADDRESSES), ("RLIMIT_DATA", before.data + spec.memory))
+    threads = before.threads + spec.threads
+    return Limits(
+        [
+            ("memory", f"{spec.memory} bytes more than at the start", memory),
+            ("processor", f"{spec.cpu} s", [("RLIMIT_CPU", spec.cpu)]),
+            ("open files", str(spec.files), [("RLIMIT_NOFILE", spec.files)]),
+            ("file size", f"{spec.file_size} bytes", [("RLIMIT_FSIZE", spec.file_size)]),
+            ("threads", f"{threads} of the user", [("RLIMIT_NPROC", threads)]),
+        ]
+    )
+
+
+def _result(layer: str, why: str, limits: Iterable[tuple[str, int | None, tuple[int, int]]]) -> Result:
+    limits = list(limits)
+    lacking = [name for name, number, values in limits if number is None or not _set(number, values)]
+    if len(lacking) == len(limits):
+        return missing(layer, f"{', '.join(lacking)}: not on this system")
+    if lacking:
+        return partial(layer, f"{why}, without {', '.join(lacking)}")
+    if layer == "threads" and os.getuid() == 0:
+        return partial(layer, "root's threads are not counted; only their memory is")
+    return complete(layer, why)
+
+
+def _lowered(name: str, most: int) -> tuple[int | None, tuple[int, int]]:
+    """The number of a limit, and its new values. The harder one of RLIMIT_CPU kills, a second after the other warns."""
+    number = getattr(resource, name, None)
+    if number is None:
+        return None, (0, 0)
+    soft, hard = resource.getrlimit(number)
+    later = most + (1 if name == "RLIMIT_CPU" else 0)
+    return number, (_least(most, soft, hard), _least(later, hard))
+
+
+def _set(number: int, values: tuple[int, int]) -> bool:
+    try:
+        resource.setrlimit(number, values)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _least(*values: int) -> int:
+    """The least; what is infinite is no number."""
+    return min(value for value in values if value != resource.RLIM_INFINITY)

@@ -27,11 +27,15 @@ async def to_the_end(coroutine: Coroutine[Any, Any, None], name: str) -> None:
 
 
 async def _wait_to_the_end(tasks: set[asyncio.Task[None]]) -> None:
-    """Wait for the last of some tasks, and only then let a cancellation of the caller go on."""
+    """Wait for the last of some tasks, and only then let a cancellation of the caller go on.
+
+    One that has ended is waited for as well: what is to follow its end, such as a slot falling free, comes first.
+    """
     interrupted: asyncio.CancelledError | None = None
-    while not all(task.done() for task in tasks):
+    while tasks:
         try:
             await asyncio.wait(tasks)
+            break
         except asyncio.CancelledError as error:
             interrupted = error
     if interrupted is not None:

@@ -411,3 +411,18 @@ def test_the_machines_clock_tells_the_time_without_an_event_loop() -> None:
 def test_the_machines_clock_calls_back_only_on_an_event_loop() -> None:
     with pytest.raises(RuntimeError):
         SystemClock().call_later(0, lambda: None)
+
+
+async def test_cancel_waits_for_what_is_to_follow_a_coroutine_that_has_just_ended() -> None:
+    heard: list[str] = []
+    scope = Scope(lambda name, error: heard.append(name))
+    ending = asyncio.get_running_loop().create_future()
+
+    async def end_and_fail() -> None:
+        ending.set_result(None)  # whoever waits for this goes on before the end of this coroutine is known
+        raise RuntimeError
+
+    scope.spawn(end_and_fail(), "just ended")
+    await ending
+    await scope.cancel()
+    assert (len(scope), heard) == (0, ["just ended"])

@@ -229,11 +229,9 @@ class Variable:
         if isinstance(self.kind, Names) and self.kind.wildcard and isinstance(value, frozenset) and "*" in value:
             got = ", ".join(sorted(map(str, value)))
             return f"Wildcard '*' in {self.name} must be used alone, not with other modules. Got: {got}"
-        shown = (
-            "a value that is not shown"
-            if self.secret
-            else repr(_without_secrets(value) if isinstance(self.kind, Uri) else value)
-        )
+        if isinstance(self.kind, Uri):
+            value = _without_secrets(value)
+        shown = "a value that is not shown" if self.secret else repr(value)
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.name} is {shown}: it must be {self.kind.allowed}{unit}"
 

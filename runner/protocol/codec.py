@@ -40,11 +40,12 @@ class UnknownMessage(MalformedMessage):
 
 @attrs.frozen
 class _Field:
-    """One field of a message class: its two names, its decoder, and whether it may be missing."""
+    """One field of a message class: its names, its decoder, whether it is a class of ours, and may be missing."""
 
     name: str
     wire_name: str
     decoder: msgspec.json.Decoder[Any]
+    nested: bool
     optional: bool
 
 
@@ -133,7 +134,7 @@ def decode_fields(fields: Fields, cls: type[M]) -> M:
 def _decode_value(field: _Field, raw: Raw) -> Any:
     if field.decoder.type is Raw:
         return raw
-    if attrs.has(field.decoder.type):
+    if field.nested:
         return decode_fields(decode_object(memoryview(raw)), field.decoder.type)
     try:
         return field.decoder.decode(raw)
@@ -187,6 +188,7 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
             name=attribute.name,
             wire_name=_wire_name(attribute.name),
             decoder=msgspec.json.Decoder(hints[attribute.name]),
+            nested=attrs.has(hints[attribute.name]),
             optional=attribute.default is not attrs.NOTHING,
         )
         for attribute in attrs.fields(cls)

@@ -41,13 +41,13 @@ test-n8n: $(VENV)/.dev  ## against a real n8n, which the scripts in $(N8N_SCRIPT
 	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m pytest -s tests/n8n
 
 test-pythons:  ## the tests on every supported Python that this machine has
-	@for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \
+	@tested=""; for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
-		test -e .venv-$$version/.tested && continue; \
+		case "$$tested " in *" $$version "*) continue;; esac; \
+		tested="$$tested $$version"; \
 		echo "Python $$version"; \
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
-		touch .venv-$$version/.tested; \
-	done; rm -f .venv-3.*/.tested
+	done
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
-from runner.execution.process.conversion_table import TABLE
+from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.observe.counters import Count
 from statemachine import CONNECTION, TASK, Table, to_mermaid
 

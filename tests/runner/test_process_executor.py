@@ -25,8 +25,8 @@ import pytest
 from msgspec import Raw
 
 from runner import TaskFailed, TaskRequest, TaskRunnerConfig
-from runner.execution.process import wire
 from runner.execution.process.executor import ProcessExecutor, child_environment
+from runner.execution.sandbox import wire
 from tests.support import ROOT, children_of, code_settings, eventually
 
 EACH = "runOnceForEachItem"
@@ -761,7 +761,7 @@ LIFELINE = """
 import fcntl, os, sys, time
 sys.path.insert(0, {root!r})
 {before}
-from runner.execution.process import lifeline
+from runner.execution.sandbox.child import lifeline
 lifeline.hold(0)
 print('held', flush=True)
 while True: time.sleep(1000)

@@ -31,10 +31,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import TaskRequest, TaskRunnerConfig
-from runner.execution.process import conversion, results
-from runner.execution.process.conversion_table import TABLE, Row
 from runner.execution.process.executor import ProcessExecutor
-from runner.execution.process.failures import BadResult
+from runner.execution.sandbox.child import conversion, results
+from runner.execution.sandbox.child.conversion_table import TABLE, Row
+from runner.execution.sandbox.child.failures import BadResult
 from tests.support import ROOT, code_settings
 
 ROWS = [row for group in TABLE.values() for row in group]
@@ -407,7 +407,7 @@ def test_nothing_is_imported_for_the_table() -> None:
     program = (
         "import sys, json, typing; before = set(sys.modules)\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from runner.execution.process import results\n"
+        "from runner.execution.sandbox.child import results\n"
         "results.to_json([{1, 2}, b'x', object(), {}.keys(), ValueError(), range(2)])\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )

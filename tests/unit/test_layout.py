@@ -81,7 +81,7 @@ def reachable_from(name: str) -> set[str]:
     return found
 
 
-WORKER = "runner.execution.process.worker"
+WORKER = "runner.execution.sandbox.child.worker"
 CHILD = reachable_from(WORKER)
 """The modules that run in a child: what it starts from, and all that this needs."""
 
@@ -154,8 +154,8 @@ def test_the_runner_does_not_need_the_broker() -> None:
 
 
 def test_the_childs_modules_are_a_world_of_their_own() -> None:
-    assert {f"runner.execution.process.{name}" for name in ("worker", "user_code", "results", "wire")} <= CHILD
-    assert {module for module in CHILD if not below("runner.execution.process", module)} == set()
+    assert {f"runner.execution.sandbox.child.{name}" for name in ("worker", "user_code", "results")} <= CHILD
+    assert {module for module in CHILD if not below("runner.execution.sandbox", module)} == set()
     assert CHILD & {"runner.execution.process.executor", "runner.execution.process.child"} == set()
 
 
@@ -241,7 +241,7 @@ def test_nothing_sleeps_but_those_who_watch_processes() -> None:
 
 def test_settings_are_read_from_the_environment_by_the_commands_alone() -> None:
     readers = {name for name in FILES for owner, attribute in calls(name) if attribute in {"environ", "getenv"}}
-    children = {name for name in readers if below("runner.execution.process", name)}  # they pass it on to tasks
+    children = {name for name in readers if below("runner.execution", name)}  # they pass it on to tasks
     assert {name for name in readers - children if not below("runner.cli", name)} == set()
     assert readers - children, "or calls() finds nothing"
 

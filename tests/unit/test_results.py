@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.execution.process import results
-from runner.execution.process.failures import BadResult
+from runner.execution.sandbox.child import results
+from runner.execution.sandbox.child.failures import BadResult
 from runner.protocol.codec import check_json
 
 RESERVED = ("json", "binary", "pairedItem", "error", "index")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.execution.process.failures import (
+from runner.execution.sandbox.child.failures import (
     DESCRIPTION_LIMIT,
     MESSAGE_LIMIT,
     BadSettings,
@@ -17,7 +17,7 @@ from runner.execution.process.failures import (
     Failure,
     shortened,
 )
-from runner.execution.process.user_code import UserCode, failure_of
+from runner.execution.sandbox.child.user_code import UserCode, failure_of
 
 BLANKS = st.lists(st.sampled_from(["", "# words", "   ", "\t", "x = '''\n\n'''", "\x0c"]), max_size=6)
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])

@@ -17,9 +17,9 @@ from typing import Self
 from msgspec import Raw
 
 from runner.errors import TaskFailed
-from runner.execution.process import session, wire
+from runner.execution.sandbox import session, wire
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parents[1] / "sandbox" / "child" / "worker.py"
 
 OUTPUT_KEPT = 8192
 """How much of what a process wrote to its standard output and error is kept for explanations, in bytes."""

@@ -13,8 +13,8 @@ from msgspec import Meta, Raw
 from runner.config import TaskRunnerConfig, variables
 from runner.errors import TaskFailed
 from runner.execution.executor import TaskRequest
-from runner.execution.process import wire
 from runner.execution.process.child import Child
+from runner.execution.sandbox import wire
 from runner.protocol.codec import MalformedMessage, check_json, payload_limit
 
 Index = Annotated[int, Meta(ge=0, lt=2**53)]

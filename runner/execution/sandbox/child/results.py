@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.process.conversion import as_key, as_object, convert, opened
-from runner.execution.process.converters import called
-from runner.execution.process.failures import BadResult
+from runner.execution.sandbox.child.conversion import as_key, as_object, convert, opened
+from runner.execution.sandbox.child.converters import called
+from runner.execution.sandbox.child.failures import BadResult
 
 ITEM_KEYS = frozenset({"json", "binary", "pairedItem", "error", "index"})
 """The keys that an item may have beside `json`."""

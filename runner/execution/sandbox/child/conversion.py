@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.process.conversion_table import TABLE, Row
-from runner.execution.process.failures import BadResult
+from runner.execution.sandbox.child.conversion_table import TABLE, Row
+from runner.execution.sandbox.child.failures import BadResult
 
 
 def convert(value: Any) -> Any:

@@ -8,8 +8,8 @@ import json
 import sys
 from typing import Any
 
-from runner.execution.process import wire
-from runner.execution.process.failures import texts_to_json
+from runner.execution.sandbox import wire
+from runner.execution.sandbox.child.failures import texts_to_json
 
 CALL_LIMIT = 100_000
 """How much of one call is sent, in characters."""

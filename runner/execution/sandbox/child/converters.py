@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from runner.execution.process.failures import BadResult
+from runner.execution.sandbox.child.failures import BadResult
 
 
 def called(value: Any) -> str:

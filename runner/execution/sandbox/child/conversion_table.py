@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.process import converters as to
+from runner.execution.sandbox.child import converters as to
 
 
 class Row:

@@ -12,13 +12,16 @@ from typing import Any
 
 if __name__ == "__main__":
     # Started as `python -I .../worker.py`: the package around it has to be found, and user code should not see how.
-    _root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100, PTH120
+    _root = os.path.abspath(__file__)  # noqa: PTH100
+    for _ in range(5):
+        _root = os.path.dirname(_root)  # noqa: PTH120
     sys.path.insert(0, _root)
 
-from runner.execution.process import lifeline, results, wire
-from runner.execution.process.failures import BadSettings, Failure
-from runner.execution.process.printing import Printer
-from runner.execution.process.user_code import UserCode, failure_of
+from runner.execution.sandbox import wire
+from runner.execution.sandbox.child import lifeline, results
+from runner.execution.sandbox.child.failures import BadSettings, Failure
+from runner.execution.sandbox.child.printing import Printer
+from runner.execution.sandbox.child.user_code import UserCode, failure_of
 
 if __name__ == "__main__":
     sys.path.remove(_root)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from runner.execution.process.failures import CodeFailed
+from runner.execution.sandbox.child.failures import CodeFailed
 
 FILE_NAME = "<code>"
 FUNCTION_NAME = "code"

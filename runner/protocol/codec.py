@@ -2,7 +2,8 @@ r"""Between frames and messages: how JSON is read and written on the wire is kno
 
 Reading is one pass over the envelope: large fields stay the bytes they are. msgspec refuses lone surrogates
 (`"\ud83d"`), which n8n does send when a text was cut inside an emoji; such a frame is read again, slowly, by the
-standard library, whose output has them escaped.
+standard library, whose output has them escaped. Both take time in proportion to the frame, on the event loop: of the
+messages that may be large, the large field is not read at all.
 
 Every failure is a `MalformedMessage` with a reason for people, which never contains what the message said.
 """
@@ -10,6 +11,7 @@ Every failure is a `MalformedMessage` with a reason for people, which never cont
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import attrs
@@ -25,9 +27,19 @@ M = TypeVar("M")
 STRING_CEILING = 536_870_888
 """The longest text that n8n can take in (V8's longest string): a longer frame hangs its task. In bytes."""
 
-
 ENVELOPE_SIZE = 1024
 """What is kept free for the rest of a message around a result, in bytes."""
+
+LARGE = 64 * 1024
+"""Above which size JSON that is only passed on is not even read, in bytes."""
+
+_LARGE_FIELDS = {
+    re.compile(rb'\{"type":(?P<type>"broker:tasksettings"),"taskId":(?P<taskId>"[^"\\]*"),"settings":'): "settings",
+}
+"""Of each message whose last field may be large: how n8n writes it up to the value of that field, and its name."""
+
+_END_SIZE = 1024
+"""How much of the end of a large message is searched for fields behind its large one, in bytes."""
 
 
 class MalformedMessage(ValueError):
@@ -56,7 +68,7 @@ _WIRE_TYPES: dict[type, str] = {cls: name for table in (FROM_BROKER, FROM_RUNNER
 
 
 def decode_broker_message(frame: Frame) -> BrokerMessage:
-    """The message of a broker that is in `frame`.
+    """The message of a broker that is in `frame`. Large settings are not read: they may turn out not to be JSON.
 
     Raises:
         UnknownMessage: the type is not in the protocol.
@@ -97,7 +109,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
-    fields = decode_object(frame)
+    fields = _split_large(frame) or decode_object(frame)
     kind = fields.get("type")
     if kind is None:
         raise MalformedMessage("it has no type")
@@ -109,6 +121,46 @@ def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
     if cls is None:
         raise UnknownMessage(f"its type {name[:100]!r} is not known")
     return decode_fields(fields, cls)
+
+
+def _split_large(frame: Frame) -> Fields | None:
+    """The members of a message with a large last field, if that is what the frame is, and as n8n writes it.
+
+    The value of the large field is all that stands between its name and the last brace. It is a view on the frame that
+    nobody has looked into: it need not even be JSON. This is safe because the broker is trusted, and because what
+    parses these bytes is the task's own process: it finds out, and only that task fails.
+
+    Should a later n8n write a field behind the large one, the frame is left to the slower way, which knows fields in
+    any order. This is seen by the last `_END_SIZE` bytes: a longer object or list there would be taken for a part of
+    the large value, which is then no JSON, and the task fails because of its settings.
+    """
+    view = memoryview(frame)
+    for start, name in _LARGE_FIELDS.items():
+        match = start.match(view)
+        if match is None or len(view) - match.end() <= LARGE:
+            continue
+        end = bytes(view[-_END_SIZE:])
+        if end.endswith(b"}") and not _has_more(end):
+            small = {key: Raw(value) for key, value in match.groupdict().items()}
+            return {**small, name: Raw(view[match.end() : -1])}
+    return None
+
+
+def _has_more(end: bytes) -> bool:
+    """Whether the end of a message shows where the last but one of its own fields ends.
+
+    Behind that comma, and no other, stands exactly what makes one JSON object when a brace is put in front: in a nested
+    object, a brace at the end is left over, and at the end of a text, the quotation marks do not come in pairs.
+    """
+    return any(_is_object(b"{" + end[comma.end() :]) for comma in re.finditer(b',(?=")', end))
+
+
+def _is_object(document: bytes) -> bool:
+    try:
+        _ENVELOPE.decode(document)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def decode_fields(fields: Fields, cls: type[M]) -> M:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Protocol
 
-import attrs
 import msgspec
 from msgspec import Raw
 
@@ -16,7 +15,6 @@ from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
 from runner.execution.executor import Executor, TaskRequest
 from runner.observe.counters import Count, Counters
-from runner.protocol.codec import MalformedMessage, decode_fields, decode_object
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
     DoneData,
@@ -26,6 +24,7 @@ from runner.protocol.messages import (
     TaskDone,
     TaskError,
 )
+from runner.tasks.origin import Origin
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
 
 log = logging.getLogger(__name__)
@@ -42,27 +41,6 @@ class Channel(Protocol):
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start a coroutine that ends with the connection at the latest."""
-
-
-@attrs.frozen
-class Origin:
-    """Where in n8n a task comes from: what people know it by."""
-
-    node_name: str = "unknown"
-    node_id: str = "unknown"
-    workflow_name: str = "unknown"
-    workflow_id: str = "unknown"
-
-    @classmethod
-    def of(cls, settings: Raw) -> Origin:
-        """The origin that the settings of a Code node tell; of other settings, an unknown one."""
-        try:
-            return decode_fields(decode_object(memoryview(settings)), cls)
-        except MalformedMessage:
-            return cls()
-
-    def __str__(self) -> str:
-        return f'node "{self.node_name}" ({self.node_id}) in workflow "{self.workflow_name}" ({self.workflow_id})'
 
 
 OUTCOME_COUNTS = {
@@ -118,6 +96,7 @@ class TaskInFlight:
         self._machine = TaskMachine()
         self._timer = Alarm(clock, self.time_out)
         self._settings = NO_SETTINGS
+        self._origin = Origin()
         self._accepted_at = clock.now()
         self._execution: asyncio.Task[None] | None = None
         self._result: Raw | None = None
@@ -142,6 +121,7 @@ class TaskInFlight:
             log.warning("Ignored further settings for task %s", self.task_id)
             return
         self._settings = settings
+        self._origin = Origin.of(settings)
         self._fire(TaskEvent.SETTINGS)
 
     def cancel(self, reason: str) -> None:
@@ -204,7 +184,7 @@ class TaskInFlight:
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            result = await self._executor.execute(TaskRequest(self.task_id, self._settings, self._print))
+            result = await self._executor.execute(self._request())
             if not isinstance(result, Raw):
                 raise TypeError(f"an executor has to return msgspec.Raw, not {type(result).__name__}")
             self._result = result
@@ -214,6 +194,11 @@ class TaskInFlight:
             log.exception("The executor failed on task %s, which is a bug", self.task_id)
             self._counters.add(Count.CRASHES)
             self._failure = self._failure or TaskFailed(f"The executor failed: {type(error).__name__}")
+
+    def _request(self) -> TaskRequest:
+        """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
+        settings, self._settings = self._settings, NO_SETTINGS
+        return TaskRequest(self.task_id, settings, self._print)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
@@ -259,7 +244,7 @@ class TaskInFlight:
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, Origin.of(self._settings))
+            log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
         TaskEffect.START_EXECUTION: _start_execution,

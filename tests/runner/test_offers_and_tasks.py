@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 from msgspec import Raw
 
@@ -79,6 +80,14 @@ async def listening(
         await settle()
         await clock.advance(config.graceful_shutdown_timeout)
         await stopping
+
+
+async def give_task_as_n8n(connection: RunnerConnection, task_id: str, settings: Any) -> None:
+    """Accept an offer for a task, and send its settings, written as n8n writes them: without a space."""
+    await connection.say("broker:taskofferaccept", taskId=task_id, offerId=await connection.offer())
+    await connection.expect("runner:taskaccepted")
+    message = {"type": "broker:tasksettings", "taskId": task_id, "settings": settings}
+    await connection.say_bytes(json.dumps(message, separators=(",", ":")).encode())
 
 
 # Offers
@@ -683,6 +692,64 @@ async def test_a_finished_task_keeps_nothing_large_until_the_collector_comes(
         finally:
             tracemalloc.stop()
             gc.enable()
+
+
+async def test_large_settings_are_gone_when_the_executor_has_let_go_of_them(
+    scripted: ScriptedBroker, clock: ManualClock
+) -> None:
+    gate = Gate()
+
+    class LetsGo(Gate):
+        async def execute(self, request: TaskRequest) -> Raw:
+            gate_request = attrs.evolve(request, settings=Raw(b"{}"))
+            del request
+            return await gate.execute(gate_request)
+
+    async with listening(scripted, clock, LetsGo(), max_concurrency=1) as (_, connection):
+        large = {"items": ["x" * 10_000_000]}
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            await give_task_as_n8n(connection, "t", large)
+            await gate.started.get()
+            await settle()
+            current, peak = tracemalloc.get_traced_memory()
+            assert peak > 10_000_000
+            assert current < 5_000_000
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        gate.finish("t")
+        await connection.expect("runner:taskdone")
+
+
+@pytest.mark.parametrize("items", [0, 50_000], ids=["small", "large"])
+async def test_the_log_says_how_a_task_ended_and_where_it_comes_from(
+    scripted: ScriptedBroker, clock: ManualClock, caplog: pytest.LogCaptureFixture, items: int
+) -> None:
+    caplog.set_level("INFO", logger="runner.tasks.task")
+    gate = Gate()
+    origin = 'node "A \\ "node" \U0001f600" (a2) in workflow "A workflow" (w1)'
+    settings = json.loads(bytes(code_settings("", [1] * items, nodeName='A \\ "node" \U0001f600')))
+    async with listening(scripted, clock, gate, max_concurrency=1) as (_, connection):
+        for name in ("done", "failed"):
+            await give_task_as_n8n(connection, name, settings)
+            await gate.started.get()
+            await clock.advance(1.5)
+            if name == "done":
+                gate.finish(name)
+            else:
+                gate.outcomes[name].set_exception(TaskFailed("no luck"))
+            await connection.expect("runner:task" + name.replace("failed", "error"))
+        await connection.say("broker:taskofferaccept", taskId="unstarted", offerId=await connection.offer())
+        await connection.say("broker:taskcancel", taskId="unstarted", reason="r")
+        await connection.expect("runner:taskerror")
+    assert [message for message in caplog.messages if message.startswith(("Completed", "Failed"))] == [
+        f"Completed task done in 1500ms (2 bytes) for {origin}",
+        f"Failed task failed in 1500ms: no luck for {origin}",
+        'Failed task unstarted in 0ms: Task was cancelled for node "unknown" (unknown) in workflow "unknown" (unknown)',
+    ]
 
 
 async def test_a_print_after_the_end_of_a_task_is_not_sent(scripted: ScriptedBroker, clock: ManualClock) -> None:

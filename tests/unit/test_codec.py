@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from runner.protocol.codec import (
     ENVELOPE_SIZE,
+    LARGE,
     STRING_CEILING,
     MalformedMessage,
     UnknownMessage,
@@ -310,6 +311,194 @@ def test_lone_surrogates_that_are_to_be_written_become_question_marks() -> None:
 def test_raw_fields_are_left_alone_when_lone_surrogates_are_written_beside_them() -> None:
     frame = encode(TaskDone("\ud83d", DoneData(Raw(b'{ "a":  1 }'))))
     assert frame == b'{"type":"runner:taskdone","taskId":"?","data":{"result":{ "a":  1 }}}'
+
+
+# Large settings
+
+ITEMS = b",".join([rb'{"json":{"text":"a\"],\"}},","n":[1,2.5e3,null,{"":{}}]}}'] * 2000)
+
+
+def as_settings(task_id: bytes, document: bytes, more: bytes = b"") -> bytes:
+    """A frame with settings exactly as n8n writes it; `task_id` is the inside of its JSON text."""
+    return b'{"type":"broker:tasksettings","taskId":"%b","settings":%b%b}' % (task_id, document, more)
+
+
+def as_others_write(frame: bytes) -> bytes:
+    """The same message in another form, which is read the ordinary way."""
+    return b"{ " + frame[1:]
+
+
+def of_size(size: int, character: bytes = b"x") -> bytes:
+    """Settings of exactly so many bytes."""
+    document = b'{"code":"%b"}'
+    return document % (character * (size - len(document % b"")))
+
+
+def settings_in(frame: bytes | bytearray) -> TaskSettings:
+    """The message in a frame with settings."""
+    message = decode_broker_message(frame)
+    assert isinstance(message, TaskSettings)
+    return message
+
+
+@pytest.mark.parametrize("size", [LARGE - 1, LARGE, LARGE + 1, LARGE + 2, 2 * MIB])
+@pytest.mark.parametrize("task_id", [b"abcd1234", b"", "é😀".encode(), b"x" * (2 * LARGE), b"}", b"settings"])
+def test_settings_are_the_same_on_both_sides_of_the_size_that_is_large(size: int, task_id: bytes) -> None:
+    frame = as_settings(task_id, of_size(size))
+    assert plain(settings_in(frame)) == plain(settings_in(as_others_write(frame)))
+    assert bytes(settings_in(frame).settings) == of_size(size)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from(["items", "code", "query"]) | texts, json_values), max_size=5),
+    st.integers(0, 5),
+    st.booleans(),
+    texts,
+)
+def test_large_settings_are_those_that_the_ordinary_way_finds(
+    members: list[tuple[str, Any]], place: int, ascii_only: bool, task_id: str
+) -> None:
+    members.insert(place, ("large", [{"json": {"text": 'x"],"' * 20}}] * 1000))
+    message = {"type": "broker:tasksettings", "taskId": task_id, "settings": dict(members)}
+    frame = json.dumps(message, separators=(",", ":"), ensure_ascii=ascii_only).encode()
+    assert plain(settings_in(frame)) == plain(settings_in(as_others_write(frame)))
+
+
+def test_large_settings_are_a_view_on_the_frame_and_keep_it_alive() -> None:
+    frame = bytearray(as_settings(b"t", of_size(2 * LARGE)))
+    document = settings_in(frame).settings
+    with pytest.raises(BufferError):
+        frame.clear()
+    frame[:] = frame.replace(b"x", b"y")
+    assert bytes(document) == of_size(2 * LARGE, b"y")
+    del document
+    frame.clear()
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_large_frame_may_be_any_kind_of_bytes(kind: Callable[[bytes], bytes]) -> None:
+    assert bytes(settings_in(kind(as_settings(b"t", of_size(2 * LARGE)))).settings) == of_size(2 * LARGE)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"items":[%b,],"nodeId":"a2","workflowName":"w"}' % ITEMS,
+        b'{"items":[%b,"nodeId":"a2","workflowName":"w"}' % ITEMS,
+        b'{"items":[%b],"n":NaN,"workflowName":"w"}' % ITEMS,
+        b"{" * 2 * LARGE + b"}",
+        b"x" * 2 * LARGE,
+        b'{"code":"' + b"\xff\x00\n" * LARGE + b'"}',
+    ],
+    ids=lambda document: ascii(document)[:20],
+)
+def test_large_settings_are_not_read(document: bytes) -> None:
+    assert reason(as_others_write(as_settings(b"t", document)))
+    assert bytes(settings_in(as_settings(b"t", document)).settings) == document
+
+
+@pytest.mark.parametrize("lone", [rb"\ud83d", rb"\udE00", rb"a\ud83db"])
+def test_lone_surrogates_in_large_settings_stay_the_bytes_they_are(lone: bytes) -> None:
+    document = b'{"items":[%b],"nodeName":"%b"}' % (ITEMS, lone)
+    assert bytes(settings_in(as_settings(b"t", document)).settings) == document
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b',"more":1',
+        b',"more":null',
+        b',"more":"a"',
+        rb',"more":"a\"},\"b\":{"',
+        b',"more":"a,"',
+        b',"more":[]',
+        b',"more":["a","b",{"c":"d","e":"f"}]',
+        b',"more":{}',
+        b',"more":{"a":1}',
+        b',"more":{"a":"b","c":{"d":"e","f":{}}}',
+        b',"more":{"a":"b"},"even":{"c":"d"}',
+        b',"more":1,"even":{"c":{"d":"e"}}',
+        b',"type":"broker:tasksettings","more":{"a":{"b":"c"}}',
+    ],
+)
+@pytest.mark.parametrize("document", [b'{"items":[%b]}' % ITEMS, b'{"items":[%b],"workflowName":"w,"}' % ITEMS])
+def test_fields_behind_large_settings_are_ignored(document: bytes, more: bytes) -> None:
+    message = settings_in(as_settings(b"t", document, more))
+    assert (message.task_id, bytes(message.settings)) == ("t", document)
+
+
+def test_fields_behind_large_settings_count_as_they_do_behind_small_ones() -> None:
+    more = b',"taskId":"u","settings":{"a":{"b":"c"}}'
+    assert plain(settings_in(as_settings(b"t", of_size(2 * LARGE), more))) == plain(
+        TaskSettings("u", Raw(b'{"a":{"b":"c"}}'))
+    )
+
+
+def test_a_long_object_behind_large_settings_makes_them_bad_and_nothing_else() -> None:
+    more = b',"more":{"a":"' + b"x" * MIB + b'"}'
+    message = settings_in(as_settings(b"t", of_size(2 * LARGE), more))
+    assert (message.task_id, bytes(message.settings)) == ("t", of_size(2 * LARGE) + more)
+    assert check_refused(bytes(message.settings), 2 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "known_as"),
+    [(rb"a\"b", 'a"b'), (rb"\\", "\\"), (rb"\u0041\n\/", "A\n/"), (rb"\ud83d\ude00", "😀"), (rb"\ud83d", "?")],
+)
+def test_an_escaped_task_id_beside_large_settings_is_read_as_ever(task_id: bytes, known_as: str) -> None:
+    message = settings_in(as_settings(task_id, of_size(2 * LARGE)))
+    assert (message.task_id, bytes(message.settings)) == (known_as, of_size(2 * LARGE))
+
+
+@pytest.mark.parametrize(
+    "task_id", [b"\xff", b"\xc3", b"a\nb", b"\x00", b"\xed\xa0\xbd", rb"\x", rb"\u12", b"\\"], ids=ascii
+)
+def test_a_bad_task_id_beside_large_settings_is_malformed(task_id: bytes) -> None:
+    text = reason(as_settings(task_id, of_size(2 * LARGE)))
+    assert text.isprintable()
+    assert len(text) < 200
+
+
+def test_a_task_id_cannot_pass_for_more_than_a_task_id() -> None:
+    forged = rb"t\",\"settings\":{},\"more\":\""
+    message = settings_in(as_settings(forged, of_size(2 * LARGE)))
+    assert message.task_id == 't","settings":{},"more":"'
+    assert bytes(message.settings) == of_size(2 * LARGE)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        as_settings(b"t", of_size(2 * LARGE)) + b"\n",
+        b" " + as_settings(b"t", of_size(2 * LARGE)),
+        as_settings(b"t", b" " + of_size(2 * LARGE) + b" "),
+        b'{"taskId":"t","type":"broker:tasksettings","settings":%b}' % of_size(2 * LARGE),
+        b'{"type":"broker:tasksettings","settings":%b,"taskId":"t"}' % of_size(2 * LARGE),
+        b'{"type":"broker:tasksettings","more":"","taskId":"t","settings":%b}' % of_size(2 * LARGE),
+    ],
+    ids=["line", "space", "spaces", "id first", "id last", "more"],
+)
+def test_large_settings_in_any_other_form_are_read_as_ever(frame: bytes) -> None:
+    message = settings_in(frame)
+    assert (message.task_id, bytes(message.settings).strip()) == ("t", of_size(2 * LARGE))
+
+
+@pytest.mark.parametrize("document", [b'{"items":[%b],"nodeId":"a2"}' % ITEMS, of_size(2 * LARGE)])
+def test_a_large_frame_that_was_cut_off_is_malformed_or_has_bad_settings(document: bytes) -> None:
+    frame = as_settings(b"t", document)
+    start = len(frame) - len(document) - 1
+    for length in [*range(start + 1), *range(start + LARGE, len(frame), 9973), *range(len(frame) - 60, len(frame))]:
+        message = decoded_or_none(frame[:length])
+        if message is not None:
+            assert isinstance(message, TaskSettings)
+            assert (message.task_id, bytes(message.settings)) == ("t", frame[start : length - 1])
+            assert check_refused(bytes(message.settings), 2 * MIB)
+
+
+def test_large_settings_are_unknown_to_a_broker() -> None:
+    with pytest.raises(UnknownMessage):
+        decode_runner_message(as_settings(b"t", of_size(2 * LARGE)))
 
 
 # What is refused

@@ -57,6 +57,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.startup
+	$(BIN)/python -m tests.bench.execution
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from runner import TaskRequest, TaskRunnerConfig
 from runner.execution.process.executor import ProcessExecutor
-from runner.execution.sandbox.child import conversion, results
+from runner.execution.sandbox.child import conversion, encoding, results
 from runner.execution.sandbox.child.conversion_table import TABLE, Row
 from runner.execution.sandbox.child.failures import BadResult
 from tests.support import ROOT, code_settings
@@ -620,7 +620,7 @@ def test_a_data_frame_becomes_items_one_a_row(frame: Any) -> None:
 
 @pytest.mark.needs("pandas")
 def test_missing_values_of_a_data_frame_take_the_fast_way(frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "_plain", pytest.fail)
+    monkeypatch.setattr(encoding, "_plain", pytest.fail)
     assert converted(results.of_all_items(frame)) == [{"json": row} for row in FRAME]
 
 

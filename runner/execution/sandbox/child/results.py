@@ -1,4 +1,4 @@
-"""What code may return, brought into the form that n8n accepts; and how it becomes JSON. Runs in the child.
+"""What code may return, brought into the form that n8n accepts. Runs in the child.
 
 n8n takes a list of items `{"json": {...}, "binary"?: {...}, "pairedItem"?: ...}`. A row without `json` is wrapped in
 it, always, so that a column called `index` or `error` is nothing special. What n8n would refuse is refused here
@@ -8,13 +8,13 @@ becomes items, an object of a dataclass an item.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.sandbox.child.conversion import as_key, as_object, convert, opened
+from runner.execution.sandbox.child.conversion import as_object, opened
 from runner.execution.sandbox.child.converters import called
+from runner.execution.sandbox.child.encoding import to_json as to_json
 from runner.execution.sandbox.child.failures import BadResult
 
 ITEM_KEYS = frozenset({"json", "binary", "pairedItem", "error", "index"})
@@ -124,69 +124,3 @@ def _attempted(conversion: Callable[[Any], Any], value: Any) -> tuple[Any, str]:
         return conversion(value), ""
     except BadResult as refused:
         return value, f"{refused.description} "
-
-
-def to_json(value: Any) -> bytes:
-    """A value as JSON that every reader takes. What JSON lacks becomes what the table of conversions says.
-
-    Of two keys that become the same text, the later one counts.
-
-    Raises:
-        BadResult: the value contains itself or what is refused, is nested too deeply, or has a number with too many
-            digits.
-        Exception: whatever the methods of a value raise, such as its `__str__`.
-    """
-    try:
-        try:
-            return _dump(value)
-        except (ValueError, TypeError):
-            return _dump_plain(_plain(value, set()))
-    except RecursionError:
-        raise BadResult("The result is nested too deeply", "It has more levels than can be sent to n8n.") from None
-
-
-def _dump(value: Any) -> bytes:
-    text = json.dumps(value, default=convert, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:  # half an emoji: JSON can say it, UTF-8 cannot
-        return json.dumps(value, default=convert, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-def _dump_plain(value: Any) -> bytes:
-    """What `_plain` has made, which leaves one reason to refuse it."""
-    try:
-        return _dump(value)
-    except ValueError as error:
-        raise BadResult("A number of the result has too many digits", str(error)) from None
-
-
-ATOMS = frozenset({str, int, bool, type(None)})
-"""The types of most values, which are right as they are."""
-
-
-def _plain(value: Any, above: set[int]) -> Any:
-    """The same value converted, with null for what is no number and text for keys that are none.
-
-    This is the slow way, for what has one of these somewhere inside. `above` are the ids of what the value is part of.
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if id(value) in above:
-        raise BadResult("The result contains itself", f"In it, {called(value)} is part of itself.")
-    above.add(id(value))
-    plain: Any
-    if isinstance(value, dict):  # loops, since comprehensions take a second level of Python's stack before 3.12
-        plain = {}
-        for key, member in value.items():
-            plain[key if type(key) is str else as_key(key)] = member if type(member) in ATOMS else _plain(member, above)
-    elif isinstance(value, list | tuple):
-        plain = []
-        for member in value:
-            plain.append(member if type(member) in ATOMS else _plain(member, above))
-    else:
-        plain = _plain(convert(value), above)
-    above.discard(id(value))
-    return plain

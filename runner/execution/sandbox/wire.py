@@ -1,7 +1,9 @@
-"""What runner and child say to each other: frames with a kind and a length, over one socket, both ways.
+"""What runner, zygote and workers say to each other: frames with a kind and a length, over sockets, both ways.
 
-To the child goes one TASK. From the child come any number of PRINTs, then one RESULT or one ERROR; all carry JSON.
-The runner trusts none of it.
+Two kinds of sockets. The control line joins the runner and the zygote, which the runner trusts little once it has
+forked a task, and obeys. A task's line joins the runner and one worker: to the worker goes one TASK; from it come
+at most one COMPILED, any number of PRINTs and of the parts of a result (see `parts`), and one ERROR or the result's
+end. The runner trusts none of it.
 """
 
 from __future__ import annotations
@@ -12,32 +14,81 @@ import signal
 import struct
 from collections.abc import Iterator
 
+# On a task's line
 TASK = 1
 PRINT = 2
-RESULT = 3
 ERROR = 4
+COMPILED = 5
+
+# On the control line, to the zygote
+ORDER = 64
+FORK = 65
+KILL = 66
+
+# On the control line, from the zygote
+IMPORTING = 80
+READY = 81
+FORKED = 82
+NOT_FORKED = 83
+ENDED = 84
+LEFT_THREADS = 85
+
+MEANINGS = {
+    TASK: "the compiled code if it is known (4 bytes of length before it), and the settings of a task",
+    PRINT: "the arguments of one call of print, as a JSON list of texts",
+    ERROR: "why the task has no result, as JSON; nothing follows",
+    COMPILED: "the code, compiled; before any of it runs, so that nobody else's words are in it",
+    ORDER: "what the zygote is to be, as JSON (see `order`)",
+    FORK: "fork a worker",
+    KILL: "kill a worker: its number (4 bytes)",
+    IMPORTING: "a module is about to be imported: its name",
+    READY: "workers can be forked: what was achieved, as JSON",
+    FORKED: "a worker's number (4 bytes); its line and its output come along as descriptors",
+    NOT_FORKED: "there is no worker: why, as text",
+    ENDED: "a worker is gone: its number and its wait status (4 bytes each)",
+    LEFT_THREADS: "a module has left threads running, so this zygote cannot fork: its name",
+}
+"""Each kind of frame but the parts of a result: what its payload is."""
 
 HEADER = struct.Struct("!BI")
 """A frame begins with its kind (1 byte) and the length of what follows (4 bytes, at most 4 GiB - 1)."""
 
+NUMBER = struct.Struct("!I")
+END = struct.Struct("!Ii")
+
 TEXTS_LIMIT = 1024**2
 """The longest PRINT or ERROR that is taken, in bytes."""
 
+COMPILED_LIMIT = 4 * 1024**2
+"""The longest COMPILED that is taken, in bytes."""
+
+EXIT_NOT_CONFINED = 70
+"""How a worker exits that could not confine itself as it was promised."""
+
 ALL_SIGNALS = frozenset(signal.valid_signals())
+
+PIECE = 256 * 1024
+"""Frames up to this size are written with one system call, for which they are copied once. In bytes."""
 
 
 def pack(kind: int, payload: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """A frame, in pieces that are to be sent one after the other."""
-    yield HEADER.pack(kind, len(payload))
-    yield payload
+    header = HEADER.pack(kind, len(payload))
+    if len(payload) <= PIECE:
+        yield b"%b%b" % (header, payload)
+    else:
+        yield header
+        yield payload
 
 
 def write_frame(descriptor: int, kind: int, payload: bytes) -> None:
     """Write one frame, waiting as long as it takes."""
     for piece in pack(kind, payload):
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        written = os.write(descriptor, piece)
+        if written < len(piece):
+            view = memoryview(piece)[written:]
+            while view:
+                view = view[os.write(descriptor, view) :]
 
 
 def read_frame(descriptor: int) -> tuple[int, bytearray]:
@@ -61,8 +112,39 @@ def _read_exactly(descriptor: int, length: int) -> bytearray:
     return payload
 
 
+class Cutter:
+    """Cuts what comes in into frames."""
+
+    def __init__(self) -> None:
+        """Nothing has come in yet."""
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come in."""
+        self._buffer += data
+
+    def frame(self, limit: int) -> tuple[int, bytes] | None:
+        """The next frame, if it is complete.
+
+        Raises:
+            ValueError: it is longer than `limit` bytes.
+        """
+        buffer = self._buffer
+        if len(buffer) < HEADER.size:
+            return None
+        kind, length = HEADER.unpack_from(buffer)
+        if length > limit:
+            raise ValueError(f"a frame of kind {kind} has {length} bytes, and at most {limit} are taken")
+        end = HEADER.size + length
+        if len(buffer) < end:
+            return None
+        payload = bytes(memoryview(buffer)[HEADER.size : end])
+        del buffer[:end]
+        return kind, payload
+
+
 class Line:
-    """The child's end, for whole frames only, whatever threads and signal handlers do."""
+    """The worker's end, for whole frames only, whatever threads and signal handlers do."""
 
     def __init__(self, descriptor: int) -> None:
         """The line of this process at `descriptor`."""

@@ -63,8 +63,20 @@ class CodeFailed(Failure):
     """The code cannot be compiled, or has raised."""
 
 
+class CodeRefused(CodeFailed):
+    """The code breaks the language rules, as its text shows."""
+
+
 class BadResult(Failure):
     """What the code returned cannot be a result."""
+
+
+def text_of(value: object) -> str:
+    """A value as text, also when it has a `__str__` that fails."""
+    try:
+        return str(value)
+    except BaseException as error:  # noqa: BLE001 - it is the user's code
+        return f"({type(value).__name__} has no text: its __str__ raised {type(error).__name__})"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""The user's code: parsed as it stands, put into a function, run, and its failures explained. Runs in the child.
+"""The user's code: parsed as it stands, checked, put into a function, and run. Runs in the child.
 
 The text is never indented nor wrapped as text. It is parsed, and its statements become the body of a function, so
 `return` and `await` work at the top, line numbers are the user's own, and strings over several lines stay untouched.
@@ -9,54 +9,107 @@ from __future__ import annotations
 import ast
 import io
 import linecache
+import marshal
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple
 
-from runner.execution.sandbox.child.failures import CodeFailed
+from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
+from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.language.prepare import prepare
+from runner.execution.sandbox.language.violations import SecurityViolations
 
 FILE_NAME = "<code>"
 FUNCTION_NAME = "code"
-FRAMES_SHOWN = 20
+
+
+class Compiled(NamedTuple):
+    """Code that has passed all rules, as far as its text shows, and only has to be run."""
+
+    code: CodeType
+    names: tuple[str, ...]
+    """What its function takes."""
+    is_async: bool
+
+    def to_bytes(self) -> bytes:
+        """The code in a form that another worker of the same interpreter can take."""
+        return marshal.dumps(tuple(self))
+
+    @classmethod
+    def from_bytes(cls, document: bytes | bytearray | memoryview) -> Compiled:
+        """What `to_bytes` gave."""
+        return cls(*marshal.loads(document))  # noqa: S302 - it is what runs here anyway
+
+
+def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
+    """Check and compile a user's code. `names` are what it will be given, such as `_items`.
+
+    Raises:
+        CodeFailed: it is not Python, or breaks the rules.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        _refuse_null_bytes(text)
+        module = ast.parse(text, FILE_NAME)
+        _refuse_yields(module)
+        shared = _shared_names(module)
+        taken = tuple(name for name in names if name not in shared)
+        is_async = _awaits(module)
+        wrapped = _wrapped(prepare(module, policy).body, taken, shared, is_async)
+        return Compiled(compile(wrapped, FILE_NAME, "exec", dont_inherit=True), taken, is_async)
+    except SyntaxError as error:
+        show_source(text)
+        raise _syntax_failure(error) from None
+    except SecurityViolations as violations:
+        raise CodeRefused(violations.message, violations.description) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise CodeFailed(f"The code cannot be compiled: {text_of(error)}") from None
+
+
+def show_source(text: str) -> None:
+    """Let the lines of the code be found for tracebacks."""
+    text = text.removeprefix("\ufeff")
+    lines = list(io.StringIO(text, newline=None))  # splits where Python does, which str.splitlines() does not
+    linecache.cache[FILE_NAME] = (len(text), None, lines, FILE_NAME)
 
 
 class UserCode:
     """A user's code, ready to be run."""
 
-    def __init__(self, text: str, names: tuple[str, ...]) -> None:
-        """Compile `text`. `names` are what the code is given, such as `_items`.
+    def __init__(self, ready: Compiled, builtins: dict[str, Any], *, may_import_asyncio: bool = True) -> None:
+        """Compiled code that is to have these builtins.
 
-        Raises:
-            CodeFailed: it is not Python.
+        Parameters:
+            may_import_asyncio: whether it could find the event loop that runs it. If not, there need not be one.
         """
-        text = text.removeprefix("\ufeff")
-        lines = list(io.StringIO(text, newline=None))  # splits where Python does, which str.splitlines() does not
-        linecache.cache[FILE_NAME] = (len(text), None, lines, FILE_NAME)
-        try:
-            _refuse_null_bytes(text)
-            module = ast.parse(text, FILE_NAME)
-            _refuse_yields(module)
-            shared = _shared_names(module)
-            self._names = tuple(name for name in names if name not in shared)
-            self._is_async = _awaits(module)
-            wrapped = _wrapped(module.body, self._names, shared, self._is_async)
-            self._compiled = compile(wrapped, FILE_NAME, "exec", dont_inherit=True)
-        except SyntaxError as error:
-            raise _syntax_failure(error) from None
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise CodeFailed(f"The code cannot be compiled: {_text(error)}") from None
+        self._ready = ready
+        self._builtins = builtins
+        self._needs_loop = may_import_asyncio
 
     def run(self, given: Mapping[str, Any]) -> Any:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
-        namespace: dict[str, Any] = {"__name__": "__main__", **given}
-        exec(self._compiled, namespace)  # noqa: S102 - this is what we are here for
+        ready = self._ready
+        namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
+        exec(ready.code, namespace)  # noqa: S102 - this is what we are here for
         function: Callable[..., Any] = namespace.pop(FUNCTION_NAME)
-        returned = function(*(given[name] for name in self._names))
-        if not self._is_async:
+        returned = function(*(given[name] for name in ready.names))
+        if not ready.is_async:
             return returned
+        if not self._needs_loop and "asyncio" not in sys.modules:
+            return _stepped(returned)
         import asyncio  # only for code that awaits: it costs as much as all the rest
 
         return asyncio.run(returned)
+
+
+def _stepped(coroutine: Any) -> Any:
+    """Run a coroutine that has nothing to wait for but coroutines of its own."""
+    try:
+        while True:
+            coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
 
 
 def _refuse_null_bytes(text: str) -> None:
@@ -148,49 +201,3 @@ def _syntax_failure(error: SyntaxError) -> CodeFailed:
     source = (error.text or linecache.getline(FILE_NAME, error.lineno)).strip()
     description = f"Line {error.lineno}: {source}" if source else None
     return CodeFailed(f"{error.msg} (<unknown>, line {error.lineno})", description, line=error.lineno)
-
-
-def failure_of(error: BaseException) -> CodeFailed:
-    """What the user is told of an exception that has come out of the code, whatever it is."""
-    frames = _user_frames(error)
-    line = frames[-1].tb_lineno if frames else None
-    if isinstance(error, SystemExit):
-        return CodeFailed(f"Process exited with code {_text(error.code)}", line=line)
-    name, text = type(error).__name__, _text(error)
-    trace = [_shown_frame(frame) for frame in frames[-FRAMES_SHOWN:]]
-    trace.append(f"{name}: {text}" if text else name)
-    return CodeFailed(text or name, _own_description(error), trace="\n".join(trace), line=line)
-
-
-def _text(value: object) -> str:
-    """A value as text, also when it has a `__str__` that fails."""
-    try:
-        return str(value)
-    except BaseException as error:  # noqa: BLE001 - it is the user's code
-        return f"({type(value).__name__} has no text: its __str__ raised {type(error).__name__})"
-
-
-def _own_description(error: BaseException) -> str | None:
-    """The `description` that the exception of a user may have."""
-    try:
-        description = getattr(error, "description", None)
-    except BaseException:  # noqa: BLE001 - it is the user's code
-        return None
-    return description if isinstance(description, str) and description else None
-
-
-def _user_frames(error: BaseException) -> list[TracebackType]:
-    """The part of the traceback that lies in the user's code."""
-    frames = []
-    step = error.__traceback__
-    while step is not None:
-        if step.tb_frame.f_code.co_filename == FILE_NAME:
-            frames.append(step)
-        step = step.tb_next
-    return frames
-
-
-def _shown_frame(frame: TracebackType) -> str:
-    where = frame.tb_frame.f_code.co_name
-    inside = "" if where == FUNCTION_NAME else f", in {where}"
-    return f"Line {frame.tb_lineno}{inside}: {linecache.getline(FILE_NAME, frame.tb_lineno).strip()}"

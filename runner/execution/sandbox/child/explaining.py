@@ -59,9 +59,7 @@ def _advice(error: BaseException, around: Surroundings) -> str | None:
         if number == errno.EMFILE:
             return "N8N_RUNNERS_TASK_OPEN_FILES sets how many open files a task may have."
         if number in DENIED and getattr(cause, "filename", None) is not None:
-            return (
-                "Tasks reach their own temporary folder, and what N8N_RUNNERS_FS_READ and N8N_RUNNERS_FS_WRITE name."
-            )
+            return "Tasks reach their own temporary folder, and what N8N_RUNNERS_FS_READ and N8N_RUNNERS_FS_WRITE name."
         if number in DENIED and not around.network:
             return (
                 "Tasks open no connections and start no programs here. "

@@ -96,6 +96,10 @@ class Confinement:
         report = self._report.and_then(results)
         return report if is_alone() else Report(_with_reservations(report))
 
+    def tie_to_zygote(self) -> None:
+        """Have this process, which the zygote has forked for work of its own, not outlive it."""
+        die_with_parent(self._kernel, self._zygote)
+
     def _files(self, *more: tuple[str, int]) -> Result:
         """Confine this process to its paths and `more`."""
         if not self._landlock.abi:

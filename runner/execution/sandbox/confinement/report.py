@@ -53,6 +53,10 @@ class Report:
         """A report of all of this and of what was said `later`."""
         return Report([*self, *later])
 
+    def achievements(self) -> dict[str, Achieved]:
+        """How far each layer got."""
+        return {name: result.achieved for name, result in self._results.items()}
+
     def lacking(self) -> list[Result]:
         """The layers that are not complete."""
         return [result for result in self if result.achieved != "complete"]

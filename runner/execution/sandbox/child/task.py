@@ -1,0 +1,107 @@
+"""One task: its settings read, its code run in the mode that they name, and its result written. Runs in the child."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from runner.execution.sandbox.child import results
+from runner.execution.sandbox.child.explaining import Surroundings, failure_of
+from runner.execution.sandbox.child.failures import BadSettings, Failure
+from runner.execution.sandbox.child.user_code import UserCode
+from runner.execution.sandbox.child.writing import ResultWriter
+
+Settings = dict[str, Any]
+
+
+class Task:
+    """A task that is ready to run."""
+
+    def __init__(self, settings: Settings, code: UserCode, writer: ResultWriter, around: Surroundings) -> None:
+        """The task that `settings` describe; its result goes to the `writer`."""
+        self._settings = settings
+        self._code = code
+        self._writer = writer
+        self._around = around
+        self._continues_on_fail = settings.get("continueOnFail") is True
+
+    def run(self) -> None:
+        """Run the code, and write the result up to its end, which is for the worker to write.
+
+        Raises:
+            Failure: there is no result.
+        """
+        MODES[self._settings["nodeMode"]][1](self)
+
+    def run_for_all(self) -> None:
+        """Run the code once, with all items."""
+        is_tool = "query" in self._settings
+        convert = results.of_tool if is_tool else results.of_all_items
+        try:
+            with self._told_to_users():
+                self._writer.write(convert(self._code.run(self._given("_items", self._settings["items"]))))
+        except Failure as failure:
+            if not self._continues_on_fail:
+                raise
+            self._writer.restart()
+            self._writer.write(failure.message if is_tool else [results.error_item(failure.message)])
+
+    def run_for_each(self) -> None:
+        """Run the code once for each item."""
+        self._writer.open_list()
+        for index, item in enumerate(self._settings["items"]):
+            try:
+                with self._told_to_users():
+                    output = results.of_one_item(self._code.run(self._given("_item", item)), index)
+                    if output is not None:
+                        self._writer.item(output)
+            except Failure as failure:
+                if not self._continues_on_fail:
+                    failure.item_index = index
+                    raise
+                self._writer.item(results.error_item(failure.message, index))
+        self._writer.close_list()
+
+    def _given(self, name: str, value: Any) -> dict[str, Any]:
+        """What the code finds: its input, and the query if it is a tool."""
+        return {name: value, "_query": self._settings.get("query")}
+
+    @contextlib.contextmanager
+    def _told_to_users(self) -> Iterator[None]:
+        """Tell the user of whatever the code raises; so may what it returned, in a `__str__` for instance."""
+        try:
+            yield
+        except Failure:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
+            raise failure_of(error, self._around) from None
+
+
+MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
+    "runOnceForAllItems": (("_items", "_query"), Task.run_for_all),
+    "runOnceForEachItem": (("_item", "_query"), Task.run_for_each),
+}
+"""What the code is given in each mode, and how it is run."""
+
+
+def read_settings(payload: bytes | bytearray | memoryview) -> Settings:
+    """The settings of a task.
+
+    Raises:
+        BadSettings: they are not those of a Code node.
+    """
+    try:
+        settings = json.loads(str(payload, "utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadSettings(str(error)) from None
+    except MemoryError:
+        raise BadSettings("they are larger than the memory that a task may take") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("code"), str):
+        raise BadSettings("there is no code in them")
+    if settings.get("nodeMode") not in tuple(MODES):
+        raise BadSettings(f"nodeMode has to be one of {', '.join(MODES)}")
+    if not isinstance(settings.get("items"), list):
+        raise BadSettings("items has to be a list")
+    return settings

@@ -1,0 +1,237 @@
+"""The result of a task, written in parts (see `parts`), of which never much more than one is held. Runs in the child.
+
+Most results fit into one part and are encoded at once. What is larger is taken apart: lists and objects into slices
+that are encoded together, and what is too large even alone is opened and taken apart in turn. That is done without
+recursion, so that everything can be written that the runner takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from runner.execution.sandbox import parts
+from runner.execution.sandbox.child.conversion import as_key, opened
+from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep
+
+Send = Callable[[int, bytes], None]
+
+ENOUGH = parts.PART_LIMIT // 2
+"""A part of this size, in bytes, is worth being sent."""
+
+PIECE_LENGTH = 10_000
+"""How many characters of a long string make a piece: escaped, each may take six bytes."""
+
+FIRST_SLICE = 16
+"""How many elements are encoded together until their size is known."""
+
+SIZES = {str: len, bytes: len, bytearray: len, dict: lambda value: 16 * len(value), list: len, tuple: len}
+"""About how long a value of these types becomes, in characters, without what is in it."""
+
+SIZE_OF_OTHERS = 8
+
+
+class ResultWriter:
+    """Writes one result: a whole value with `write`, or one after the other with `open_list`, `item`, `close_list`."""
+
+    def __init__(self, send: Send) -> None:
+        """A writer of nothing yet; `send` takes the kind and the payload of each part."""
+        self._send = send
+        self._above: list[int] = []
+        """The ids of the values that have been opened; those of the list that `item` adds to, and of texts, are 0."""
+        self._last: tuple[int, bytes] | None = None
+        """What completes the result. It is held back, since what is complete cannot be taken back."""
+        self._batch: list[bytes] = []
+        self._batch_size = self._batch_brackets = 0
+
+    def write(self, value: Any) -> None:
+        """Write a whole value, which is the result.
+
+        Raises:
+            BadResult: it cannot be written; see `encoding.to_json`.
+            Exception: whatever the methods of a value raise.
+        """
+        document = _encoded(value)
+        if document is None:
+            self._take_apart(value)
+        else:
+            self._last = (parts.VALUES, document)
+
+    def open_list(self) -> None:
+        """Begin a result that is a list."""
+        self._open(parts.LIST, 0)
+
+    def item(self, value: Any) -> None:
+        """Write an element of the list. One that cannot be written leaves nothing behind. Raises what `write` does."""
+        document = _encoded(value)
+        if document is None:
+            self._flush()
+            before = len(self._above)
+            try:
+                self._take_apart(value)
+            except BaseException:
+                self._drop(before)
+                raise
+            return
+        brackets = _brackets(document)
+        too_long = self._batch_size + len(document) > parts.PART_LIMIT - len(self._batch) - 1
+        if too_long or self._batch_brackets + brackets > parts.MOST_BRACKETS:
+            self._flush()
+        self._batch.append(document)
+        self._batch_size += len(document)
+        self._batch_brackets += brackets
+
+    def close_list(self) -> None:
+        """Complete the list."""
+        self._flush()
+        self._close()
+
+    def restart(self) -> None:
+        """Take back everything: something else is going to be the result."""
+        self._last = None
+        self._batch = []
+        self._batch_size = self._batch_brackets = 0
+        self._drop(0)
+
+    def end(self) -> None:
+        """Say that the result is complete."""
+        if self._last is not None:
+            self._send(*self._last)
+        self._send(parts.END, b"")
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._send(parts.VALUES, b",".join(self._batch))
+            self._batch = []
+            self._batch_size = self._batch_brackets = 0
+
+    # What is open
+
+    def _open(self, kind: int, identity: int) -> None:
+        if len(self._above) >= parts.MOST_LEVELS:
+            raise too_deep()
+        self._send(kind, b"")
+        self._above.append(identity)
+
+    def _close(self) -> None:
+        if len(self._above) == 1:
+            self._last = (parts.CLOSE, b"")
+        else:
+            self._send(parts.CLOSE, b"")
+            self._above.pop()
+
+    def _drop(self, down_to: int) -> None:
+        while len(self._above) > down_to:
+            self._send(parts.DROP, b"")
+            self._above.pop()
+
+    # What is too large for one part
+
+    def _take_apart(self, value: Any) -> None:
+        """Write a value piece by piece; on the stack are those in the midst of which it is."""
+        stack = [self._pieces(value)]
+        while stack:
+            inner = next(stack[-1], _NOTHING)
+            if inner is _NOTHING:
+                stack.pop()
+            else:
+                stack.append(self._pieces(inner))
+
+    def _pieces(self, value: Any) -> Iterator[Any]:
+        """Write a value, but for what is too large in it: that is handed out, to be written before going on."""
+        document = _encoded(value)
+        if document is not None:
+            self._send(parts.VALUES, document)
+            return
+        if id(value) in self._above:
+            raise contains_itself(value)
+        whole = opened(value)
+        if isinstance(whole, str):
+            self._text(whole)
+        elif isinstance(whole, dict):
+            self._open(parts.OBJECT, id(value))
+            yield from self._members(whole)
+            self._close()
+        elif isinstance(whole, list | tuple):
+            self._open(parts.LIST, id(value))
+            for _, inner in self._slices(parts.VALUES, whole, list):
+                yield inner
+            self._close()
+        else:
+            raise too_deep()  # the one reason why a number has no document
+
+    def _members(self, whole: dict[Any, Any]) -> Iterator[Any]:
+        if not all(type(key) is str for key in whole):
+            whole = {as_key(key): member for key, member in whole.items()}
+        for key, inner in self._slices(parts.MEMBERS, list(whole.items()), dict):
+            document = to_bytes(to_text(key)) if len(key) <= PIECE_LENGTH else None
+            if document is None or _brackets(document) > parts.MOST_BRACKETS:
+                self._text(key)
+            else:
+                self._send(parts.KEY, document)
+            yield inner
+
+    def _slices(self, kind: int, whole: Any, gathered: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+        """Write what can be written in slices; a single element that cannot is handed out, with its key if any.
+
+        Parameters:
+            gathered: what makes a value of a slice, a list or a dict.
+        """
+        start, length, is_object = 0, FIRST_SLICE, kind == parts.MEMBERS
+        while start < len(whole):
+            found = whole[start : start + length]
+            document = _encoded(gathered(found), self._above, as_slice=True)
+            if document is not None:
+                self._send(kind, document)
+                start += len(found)
+                length = length * 2 if len(document) < ENOUGH and 2 * _brackets(document) < parts.MOST_BRACKETS else length
+            elif len(found) > 1:
+                length = len(found) // 2
+            else:
+                yield found[0] if is_object else (None, found[0])
+                start += 1
+
+    def _text(self, text: str) -> None:
+        """Write a long string."""
+        self._open(parts.TEXT, 0)
+        for start in range(0, len(text), PIECE_LENGTH):
+            self._send(parts.PIECE, to_bytes(to_text(text[start : start + PIECE_LENGTH]))[1:-1])
+        self._close()
+
+
+_NOTHING = object()
+
+
+def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = False) -> bytes | None:
+    """A value as JSON, if that fits into one part; `as_slice`, without the brackets around it."""
+    if _is_large(value):
+        return None
+    try:
+        document = to_bytes(to_text(value, above))
+    except RecursionError:
+        return None
+    if as_slice:
+        document = document[1:-1]
+    fits = len(document) <= parts.PART_LIMIT and _brackets(document) <= parts.MOST_BRACKETS
+    return document if fits else None
+
+
+def _brackets(document: bytes) -> int:
+    return document.count(b"[") + document.count(b"{")
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a value is sure not to fit into a part. Looks no further than it has to."""
+    left = parts.PART_LIMIT
+    waiting = [value]
+    for each in waiting:
+        kind = type(each)
+        size = SIZES.get(kind)
+        left -= SIZE_OF_OTHERS if size is None else size(each)
+        if left < 0:
+            return True
+        if kind is dict:
+            waiting += each.values()
+        elif kind is list or kind is tuple:
+            waiting += each
+    return False

@@ -1,0 +1,245 @@
+"""The zygote: imports once what tasks need, confines itself, and forks a worker for each task. Started as a file.
+
+It does what the runner says on the control line and nothing else: it reads nothing that a worker has written. When
+the runner is gone, so is the line, the zygote ends, and with it, by the kernel, all that it has forked.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import NamedTuple
+
+if __name__ == "__main__":
+    # Started as `python -I .../zygote.py`: the package around it has to be found, and user code should not see how.
+    _root = os.path.abspath(__file__)  # noqa: PTH100
+    for _ in range(5):
+        _root = os.path.dirname(_root)  # noqa: PTH120
+    sys.path.insert(0, _root)
+
+from runner.execution.sandbox import wire
+from runner.execution.sandbox.child.explaining import Surroundings
+from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
+from runner.execution.sandbox.child.sweep import sweep
+from runner.execution.sandbox.child.worker import Terms, Worker
+from runner.execution.sandbox.confinement.confine import Confinement
+from runner.execution.sandbox.confinement.readable import readable_paths
+from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.confinement.spec import Spec
+from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.order import Order
+
+if __name__ == "__main__":
+    sys.path.remove(_root)
+
+WORKERS_LINE = 3
+"""Where a worker has its line. Nothing else is open in it but 0 to 2."""
+
+
+class Forked(NamedTuple):
+    """A worker that lives."""
+
+    folder: str
+    touched: int
+    """When its folder was changed last, before it had it."""
+
+
+class Zygote:
+    """The zygote, from its order on."""
+
+    def __init__(self, line: socket.socket, order: Order) -> None:
+        """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
+        self._line = line
+        self._order = order
+        self._living: dict[int, Forked] = {}
+        self._folders: list[str] = []
+        self._folders_made = 0
+        self._to_sweep: list[str] = []
+        self._sweeper = 0
+
+    def prepare(self) -> None:
+        """Import what is to be imported, confine this process, try a worker out, and say what came of it all."""
+        os.environ.update(FOR_LIBRARIES)
+        problems = preload(self._order.preload, lambda name: self._say(wire.IMPORTING, name.encode()))
+        os.environ.clear()
+        os.environ.update(self._order.environment)
+        time.tzset()
+        policy = Policy.from_plain(self._order.policy)
+        given = self._order.spec
+        read = (*readable_paths(network=given["network"], extras=given["read"]),)
+        spec = Spec.of({**given, "folders": self._order.folders, "read": read})
+        self._confinement = Confinement(spec)
+        self._confinement.confine_zygote()
+        self._terms = Terms.of(policy, Surroundings(spec.memory, network=spec.network), self._order.max_prints)
+        self._report = self._try_out()
+        gc.collect()
+        gc.freeze()
+        document = {"report": list(self._report), "problems": problems}
+        self._say(wire.READY, json.dumps(document).encode("ascii"))
+
+    def serve(self) -> None:
+        """Fork workers and tell of their ends until the runner is gone."""
+        waker, awakened = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(awakened, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._line, select.POLLIN)
+        poll.register(waker, select.POLLIN)
+        while True:
+            for descriptor, _ in poll.poll():
+                if descriptor == waker:
+                    os.read(waker, 4096)
+                    self._reap()
+                else:
+                    kind, payload = wire.read_frame(descriptor)
+                    if kind == wire.FORK:
+                        self._fork()
+                    elif kind == wire.KILL:
+                        self._kill(wire.NUMBER.unpack(payload)[0])
+
+    def _say(self, kind: int, payload: bytes) -> None:
+        self._line.sendall(b"".join(wire.pack(kind, payload)))
+
+    # Workers
+
+    def _fork(self) -> None:
+        """Fork a worker, and pass its line and its output on."""
+        descriptors: list[int] = []
+        try:
+            folder = self._folders.pop() if self._folders else self._new_folder()
+            ours, theirs = socket.socketpair()
+            descriptors += [ours.detach(), theirs.detach()]
+            descriptors += os.pipe()
+            ours_line, line, output, written = descriptors
+            forked = Forked(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116
+            worker = os.fork()
+            if not worker:
+                self._become_worker(line, written, folder)
+            self._living[worker] = forked
+            header = b"".join(wire.pack(wire.FORKED, wire.NUMBER.pack(worker)))
+            socket.send_fds(self._line, [header], [ours_line, output])
+        except (OSError, MemoryError) as error:
+            self._say(wire.NOT_FORKED, str(error).encode("utf-8", "replace"))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _become_worker(self, line: int, written: int, folder: str) -> None:
+        """Go on as a worker, in the child; never returns."""
+        status = wire.EXIT_NOT_CONFINED
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            line, written = (os.dup(line), os.dup(written)) if min(line, written) <= WORKERS_LINE else (line, written)
+            for descriptor, place in ((line, WORKERS_LINE), (written, 1), (written, 2)):
+                os.dup2(descriptor, place, inheritable=False)
+            os.closerange(WORKERS_LINE + 1, 1 << 30)
+            report = self._confinement.confine_worker(folder, os.environ)
+            if report.achievements() == self._report.achievements():
+                status = 1
+                Worker(WORKERS_LINE, self._terms).work()
+        finally:
+            os._exit(status)
+
+    def _kill(self, worker: int) -> None:
+        """Kill a worker that has not been reaped, so that its number is still its own."""
+        if worker in self._living:
+            os.kill(worker, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Tell of the workers that have ended."""
+        while self._living or self._sweeper:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if not child:
+                return
+            if child == self._sweeper:
+                self._sweeper = 0
+            else:
+                forked = self._living.pop(child)
+                self._say(wire.ENDED, wire.END.pack(child, status))
+                self._reuse(forked)
+            if self._to_sweep and not self._sweeper:
+                self._start_sweeper()
+
+    # Folders
+
+    def _new_folder(self) -> str:
+        self._folders_made += 1
+        folder = os.path.join(self._order.folders, f"task-{self._folders_made}")  # noqa: PTH118
+        os.mkdir(folder, 0o700)  # noqa: PTH102
+        return folder
+
+    def _reuse(self, forked: Forked) -> None:
+        """Keep a folder that is as it was for another task, and have any other one swept."""
+        if os.stat(forked.folder).st_mtime_ns == forked.touched:  # noqa: PTH116
+            self._folders.append(forked.folder)
+        else:
+            self._to_sweep.append(forked.folder)
+
+    def _start_sweeper(self) -> None:
+        """Sweep in a process of its own, since what a task has left may be a million files."""
+        folders, self._to_sweep = self._to_sweep, []
+        try:
+            self._sweeper = os.fork()
+        except OSError:
+            self._to_sweep = folders  # with the next one that ends
+            return
+        if not self._sweeper:
+            try:
+                self._confinement.tie_to_zygote()
+                for folder in folders:
+                    sweep(folder)
+            finally:
+                os._exit(0)
+
+    def _try_out(self) -> Report:
+        """What a worker achieves, as one that gets no task says."""
+        folder = self._new_folder()
+        reading, writing = os.pipe()
+        probe = os.fork()
+        if not probe:
+            try:
+                report = self._confinement.confine_worker(folder, os.environ)
+                os.write(writing, json.dumps(list(report)).encode("ascii"))
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            document = pipe.read()
+        os.waitpid(probe, 0)
+        self._folders.append(folder)
+        if not document:
+            raise OSError("a worker could not be confined")
+        return Report(json.loads(document))
+
+
+def main(descriptor: int) -> None:
+    """Be a zygote, until the runner is gone."""
+    line = socket.socket(fileno=descriptor)
+    line.set_inheritable(False)
+    _, payload = wire.read_frame(descriptor)
+    zygote = Zygote(line, Order.from_json(payload))
+    try:
+        zygote.prepare()
+    except LeavesThreads as left:
+        line.sendall(b"".join(wire.pack(wire.LEFT_THREADS, left.module.encode())))
+        return
+    zygote.serve()
+
+
+if __name__ == "__main__":
+    number = int(sys.argv.pop())
+    try:
+        main(number)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the runner is gone
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)

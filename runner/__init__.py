@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         NoIdleTimeoutHandlerError,
         RunnerError,
+        SandboxFailed,
         TaskFailed,
         UnsupportedPlatform,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "Executor",
     "NoIdleTimeoutHandlerError",
     "RunnerError",
+    "SandboxFailed",
     "TaskFailed",
     "TaskRequest",
     "TaskRunner",
@@ -54,6 +56,7 @@ _HOMES = {
     "Executor": "runner.execution.executor",
     "NoIdleTimeoutHandlerError": "runner.errors",
     "RunnerError": "runner.errors",
+    "SandboxFailed": "runner.errors",
     "TaskFailed": "runner.errors",
     "TaskRequest": "runner.execution.executor",
     "TaskRunner": "runner.task_runner",

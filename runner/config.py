@@ -1,69 +1,39 @@
 """The configuration of a task runner: one field for each environment variable, declared once.
 
-The fields of `TaskRunnerConfig` are the table. `from_env`, the constructor's checks, `--help` and the page
+The fields of `TaskRunnerConfig`, those of `SandboxConfig` included, are the table. `from_env`, the constructor's checks, `--help` and the page
 `docs/configuration.md` are all made from it. Nothing else in this project reads the environment for settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from runner.errors import ConfigurationError
+from runner.sandbox_config import SandboxConfig
 from runner.variables import (
     METADATA_KEY,
     Choice,
     Flag,
-    Kind,
-    Names,
     Number,
     Text,
-    TrueOrNot,
     Uri,
     UrlPath,
     Variable,
+    declared,
     read_text,
 )
-
-DENIED_BUILTINS = Names().parse(
-    "eval, exec, compile, open, input, breakpoint, getattr, object, type, vars, setattr, delattr, hasattr, dir, "
-    "memoryview, __build_class__, globals, locals, license, help, credits, copyright"
-)
-"""The official runner's default for N8N_RUNNERS_BUILTINS_DENY."""
 
 GIB = 1024**3
 SECONDS = Number(0, above=True, fraction=True)
 PORT = Number(0, 65535)
 
 
-def _variable(name: str, kind: Kind, meaning: str, **more: Any) -> dict[str, Variable]:
-    """The metadata of a field."""
-    return {METADATA_KEY: Variable(name, kind, meaning, **more)}
-
-
-def _names(value: AbstractSet[str] | list[str] | tuple[str, ...]) -> frozenset[str]:
-    """Let people who build a configuration by hand write a set or a list of names."""
-    names: frozenset[str] = _frozen(value)
-    return names
-
-
-def _names_or_none(value: AbstractSet[str] | list[str] | tuple[str, ...] | None) -> frozenset[str] | None:
-    """The same, where not setting it is something of its own."""
-    names: frozenset[str] | None = _frozen(value)
-    return names
-
-
-def _frozen(value: Any) -> Any:
-    """A collection as a set; anything else as it is, for the checks to find."""
-    return frozenset(value) if isinstance(value, AbstractSet | list | tuple) else value
-
-
 @attrs.frozen(kw_only=True)
-class TaskRunnerConfig:
+class TaskRunnerConfig(SandboxConfig):
     """Everything that a task runner has to be told. Frozen; checked as a whole when it is made.
 
     Raises:
@@ -74,7 +44,7 @@ class TaskRunnerConfig:
     grant_token: str = attrs.field(
         default="",
         repr=False,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_GRANT_TOKEN",
             Text(),
             "A credential that the task broker takes once, as a launcher or n8n itself hands it over.",
@@ -84,7 +54,7 @@ class TaskRunnerConfig:
     auth_token: str = attrs.field(
         default="",
         repr=False,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_AUTH_TOKEN",
             Text(),
             "The secret shared with n8n: a fresh grant token is fetched with it for every connection, so the runner "
@@ -94,7 +64,7 @@ class TaskRunnerConfig:
     )
     task_broker_uri: str = attrs.field(
         default="http://127.0.0.1:5679",
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_TASK_BROKER_URI",
             Uri(),
             "Where the task broker is. https:// is spoken over wss://; a path, as behind a proxy, is kept.",
@@ -102,7 +72,7 @@ class TaskRunnerConfig:
     )
     broker_path: str = attrs.field(
         default="/runners",
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_PATH",
             UrlPath(),
             "The path below which the broker serves, the same as the variable of this name on n8n's side.",
@@ -110,7 +80,7 @@ class TaskRunnerConfig:
     )
     runner_id: str = attrs.field(
         default="",
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_ID",
             Text(),
             "The id of this runner. No two may share one: the broker keeps only the latest.",
@@ -121,11 +91,11 @@ class TaskRunnerConfig:
     # How much at once, how large, how long
     max_concurrency: int = attrs.field(
         default=5,
-        metadata=_variable("N8N_RUNNERS_MAX_CONCURRENCY", Number(1, 10_000), "Tasks that may run at the same time."),
+        metadata=declared("N8N_RUNNERS_MAX_CONCURRENCY", Number(1, 10_000), "Tasks that may run at the same time."),
     )
     max_payload_size: int = attrs.field(
         default=GIB,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_MAX_PAYLOAD",
             Number(1, 4 * GIB - 1),
             "The largest message, both ways.",
@@ -134,7 +104,7 @@ class TaskRunnerConfig:
     )
     task_timeout: float = attrs.field(
         default=60,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_TASK_TIMEOUT",
             SECONDS,
             "How long a task may take. It is ended a little earlier, so that n8n's own timeout never comes first.",
@@ -143,7 +113,7 @@ class TaskRunnerConfig:
     )
     auto_shutdown_timeout: float = attrs.field(
         default=0,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT",
             Number(0, fraction=True),
             "Stop after this long without a task; 0 means never.",
@@ -156,7 +126,7 @@ class TaskRunnerConfig:
     )
     graceful_shutdown_timeout: float = attrs.field(
         default=10,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT",
             Number(0, fraction=True),
             "How long tasks in flight may go on when the runner is told to stop.",
@@ -165,7 +135,7 @@ class TaskRunnerConfig:
     )
     heartbeat_interval: float = attrs.field(
         default=30,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_HEARTBEAT_INTERVAL",
             SECONDS,
             "How often the broker is pinged; without a pong in half of it the connection counts as lost.",
@@ -174,109 +144,54 @@ class TaskRunnerConfig:
     )
     max_prints: int = attrs.field(
         default=1000,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_MAX_PRINTS",
             Number(0, 1_000_000),
             "Calls of `print` that a task may send to n8n; further ones are counted and left out.",
         ),
     )
 
-    # What the code of a task may do
-    stdlib_allow: frozenset[str] | None = attrs.field(
-        default=None,
-        converter=_names_or_none,
-        metadata=_variable(
-            "N8N_RUNNERS_STDLIB_ALLOW",
-            Names(wildcard=True),
-            "Modules of the standard library that code may import.",
-            since=None,
-            optional=True,
-            fallback="not set",
-        ),
-    )
-    external_allow: frozenset[str] = attrs.field(
-        default=frozenset(),
-        converter=_names,
-        metadata=_variable(
-            "N8N_RUNNERS_EXTERNAL_ALLOW",
-            Names(wildcard=True),
-            "Installed packages that code may import.",
-            since=None,
-        ),
-    )
-    allow_transitive_imports: bool = attrs.field(
-        default=True,
-        metadata=_variable(
-            "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS",
-            Flag(),
-            "Whether an allowed package may import others for itself.",
-            since=None,
-        ),
-    )
-    builtins_deny: frozenset[str] = attrs.field(
-        default=DENIED_BUILTINS,
-        converter=_names,
-        metadata=_variable(
-            "N8N_RUNNERS_BUILTINS_DENY",
-            Names(),
-            "Builtins that code may not use.",
-            since=None,
-        ),
-    )
-    block_env_access: bool = attrs.field(
-        default=True,
-        metadata=_variable(
-            "N8N_BLOCK_RUNNER_ENV_ACCESS",
-            TrueOrNot(),
-            "Keep the runner's environment from the code. Its own variables never reach the code, whatever this says.",
-        ),
-    )
-    timezone: str = attrs.field(
-        default="",
-        metadata=_variable("TZ", Text(), "The time zone that code sees.", fallback="the machine's"),
-    )
-
     # How people see it
     log_level: str = attrs.field(
         default="info",
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_LAUNCHER_LOG_LEVEL",
             Choice(("debug", "info", "warn", "warning", "error")),
             "How much is logged.",
         ),
     )
     no_color: str = attrs.field(
-        default="", metadata=_variable("NO_COLOR", Text(), "Never use colours.", since=None, fallback="not set")
+        default="", metadata=declared("NO_COLOR", Text(), "Never use colours.", since=None, fallback="not set")
     )
     health_check_server_enabled: bool = attrs.field(
         default=False,
-        metadata=_variable("N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED", Flag(), "Answer health checks.", since=None),
+        metadata=declared("N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED", Flag(), "Answer health checks.", since=None),
     )
     health_check_server_host: str = attrs.field(
         default="127.0.0.1",
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", Text(), "The address that answers health checks.", since=None
         ),
     )
     health_check_server_port: int = attrs.field(
         default=5681,
-        metadata=_variable(
+        metadata=declared(
             "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT", PORT, "The port that answers health checks.", since=None
         ),
     )
     sentry_dsn: str = attrs.field(
         default="",
         repr=False,
-        metadata=_variable("N8N_SENTRY_DSN", Text(), "Where errors are reported to.", since=None, secret=True),
+        metadata=declared("N8N_SENTRY_DSN", Text(), "Where errors are reported to.", since=None, secret=True),
     )
     n8n_version: str = attrs.field(
-        default="", metadata=_variable("N8N_VERSION", Text(), "The version of n8n, for error reports.", since=None)
+        default="", metadata=declared("N8N_VERSION", Text(), "The version of n8n, for error reports.", since=None)
     )
     environment: str = attrs.field(
-        default="", metadata=_variable("ENVIRONMENT", Text(), "The environment, for error reports.", since=None)
+        default="", metadata=declared("ENVIRONMENT", Text(), "The environment, for error reports.", since=None)
     )
     deployment_name: str = attrs.field(
-        default="", metadata=_variable("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.", since=None)
+        default="", metadata=declared("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.", since=None)
     )
 
     def __attrs_post_init__(self) -> None:

@@ -6,6 +6,7 @@ RunnerError
   AlreadyStarted              start() was called on a runner that runs
   AuthenticationFailed        the task broker refused the credential
   UnsupportedPlatform         this operating system cannot run tasks
+  SandboxFailed               tasks cannot be run here as the configuration asks for
   TaskFailed                  a task's own failure, as an executor reports it
 """
 
@@ -70,6 +71,10 @@ class UnsupportedPlatform(RunnerError):
             f"n8n-runner does not run on {platform}: it needs POSIX processes and sockets. "
             "On Windows, run it in WSL or in a container"
         )
+
+
+class SandboxFailed(RunnerError):
+    """Tasks cannot be run as the configuration asks for; the text says what is lacking and what to do."""
 
 
 class TaskFailed(RunnerError):

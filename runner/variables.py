@@ -201,6 +201,23 @@ class Names:
 
 
 @attrs.frozen
+class Paths:
+    """A list of absolute paths, with colons between them as in PATH."""
+
+    allowed: str = "absolute paths with colons between"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """The paths without the white space around them, empty ones left out."""
+        return tuple(path.strip() for path in text.split(":") if path.strip())
+
+    def check(self, value: Any) -> bool:
+        """Whether all of them are paths from the root on."""
+        return isinstance(value, tuple) and all(
+            isinstance(path, str) and path.startswith("/") and path.isprintable() for path in value
+        )
+
+
+@attrs.frozen
 class Variable:
     """One environment variable: everything that is known about it.
 
@@ -275,3 +292,8 @@ def read_text(variable: Variable, environment: Mapping[str, str], read: Callable
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else reason
         raise ValueError(f"{variable.name}_FILE names {path!r}, which cannot be read: {reason}") from error
     return text if is_set(variable.kind, text) else None
+
+
+def declared(name: str, kind: Kind, meaning: str, **more: Any) -> dict[str, Variable]:
+    """The metadata of a field that an environment variable sets; `more` are further parameters of `Variable`."""
+    return {METADATA_KEY: Variable(name, kind, meaning, **more)}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.config import DENIED_BUILTINS, TaskRunnerConfig, variables, without_effect
+from runner.config import TaskRunnerConfig, variables, without_effect
 from runner.errors import ConfigurationError
 
 TOKEN = {"N8N_RUNNERS_GRANT_TOKEN": "granted"}

@@ -184,7 +184,9 @@ class ResultWriter:
             if document is not None:
                 self._send(kind, document)
                 start += len(found)
-                length = length * 2 if len(document) < ENOUGH and 2 * _brackets(document) < parts.MOST_BRACKETS else length
+                length = (
+                    length * 2 if len(document) < ENOUGH and 2 * _brackets(document) < parts.MOST_BRACKETS else length
+                )
             elif len(found) > 1:
                 length = len(found) // 2
             else:

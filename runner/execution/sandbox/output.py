@@ -1,0 +1,54 @@
+"""What a process writes to its standard output and error: the last of it is kept, for explanations."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+OUTPUT_KEPT = 8192
+"""How much is kept, in bytes."""
+
+CHUNK = 64 * 1024
+"""How much is read at a time, in bytes."""
+
+MOST_CHUNKS = 16
+"""How many of these a pipe holds at most, unless somebody goes on filling it."""
+
+
+class Output:
+    """The reading end of a pipe that a process writes to. It is owned by this object, and read as long as it is open."""
+
+    def __init__(self, descriptor: int) -> None:
+        """The pipe at a `descriptor`."""
+        self._descriptor = descriptor
+        self._kept = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._is_open = True
+        os.set_blocking(descriptor, False)
+        self._loop.add_reader(descriptor, self._read)
+
+    def _read(self) -> bool:
+        """Read some of it, and say whether there was any."""
+        try:
+            data = os.read(self._descriptor, CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._descriptor)
+        self._kept += data
+        del self._kept[:-OUTPUT_KEPT]
+        return bool(data)
+
+    def text(self) -> str:
+        """What there is so far."""
+        for _ in range(MOST_CHUNKS):
+            if not self._is_open or not self._read():
+                break
+        return self._kept.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Read no further."""
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)

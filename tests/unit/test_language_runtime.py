@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.config import DENIED_BUILTINS
+from runner.sandbox_config import DENIED_BUILTINS
 
 ROOT = Path(__file__).parents[2]
 
@@ -505,7 +505,7 @@ from runner.execution.sandbox.language.attributes import load_by_name
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.language.prepare import prepare
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
-from runner.config import DENIED_BUILTINS
+from runner.sandbox_config import DENIED_BUILTINS
 names = ", ".join(SAFE_MODULES)
 tree, restricted = prepare(ast.parse("import " + names), Policy.of(builtins_deny=DENIED_BUILTINS))
 namespace = {"__name__": "__main__", "__builtins__": restricted}

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from runner.cli.reference import FILE_RULE, as_markdown, as_text
-from runner.config import DENIED_BUILTINS, variables
+from runner.config import variables
+from runner.sandbox_config import DENIED_BUILTINS
 
 DEFAULTS = {
     "N8N_RUNNERS_GRANT_TOKEN": "not set",

@@ -1,0 +1,197 @@
+"""What is said with one worker about one task. Nothing that it says is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import attrs
+from msgspec import Raw
+
+from runner.errors import TaskFailed
+from runner.execution.executor import TaskRequest
+from runner.execution.sandbox import parts, wire
+from runner.execution.sandbox.assembly import Assembly
+from runner.execution.sandbox.reports import failure_in, failure_of_end, print_in
+from runner.execution.sandbox.worker import LOST, Worker
+
+CHUNK = 256 * 1024
+"""How much is read at a time, in bytes."""
+
+MOST_AT_ONCE = 4
+"""How many frames are taken before others have their turn: each takes a fraction of a millisecond."""
+
+FRAME_LIMITS = {
+    wire.PRINT: wire.TEXTS_LIMIT,
+    wire.ERROR: wire.TEXTS_LIMIT,
+    wire.COMPILED: wire.COMPILED_LIMIT,
+    **dict.fromkeys(parts.MEANINGS, parts.PART_LIMIT),
+}
+"""The kinds of frames that are taken from a worker, and how long each may be, in bytes."""
+
+LONGEST = max(FRAME_LIMITS.values())
+
+
+class NotStarted(Exception):
+    """The worker was gone before the task began: another one may take it."""
+
+
+@attrs.frozen
+class Terms:
+    """What holds for all conversations of an executor."""
+
+    result_limit: int
+    """The longest result, in bytes."""
+    max_prints: int
+
+
+class Conversation:
+    """One task, told to one worker."""
+
+    def __init__(self, worker: Worker, request: TaskRequest, terms: Terms, on_compiled: Callable[[bytes], None]) -> None:
+        """A conversation that has not begun; `on_compiled` is given the compiled code, if the worker sends it."""
+        self._worker = worker
+        self._request = request
+        self._on_compiled = on_compiled
+        self._assembly = Assembly(terms.result_limit)
+        self._prints_left = terms.max_prints + 1  # and the line about those that were left out
+        self._cutter = wire.Cutter()
+        self._loop = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Raw] = self._loop.create_future()
+        self._is_first = True
+        self._is_reading = False
+
+    async def hold(self, compiled: bytes) -> Raw:
+        """Tell the worker its task, and return the result.
+
+        Parameters:
+            compiled: the code, if it is known.
+
+        Raises:
+            TaskFailed: there is no result.
+            NotStarted: the worker was gone before it had heard of the task.
+        """
+        worker = self._worker
+        if worker.status is not None:
+            raise NotStarted
+        worker.watch(self._ended)
+        self._loop.add_reader(worker.line, self._read)
+        try:
+            await self._tell(compiled)
+            return await self._outcome
+        finally:
+            self._loop.remove_reader(worker.line)
+            worker.watch(None)
+            if self._outcome.done() and not self._outcome.cancelled():
+                self._outcome.exception()  # it may have failed while it was still being told
+
+    async def _tell(self, compiled: bytes) -> None:
+        """Send the task. A worker that is gone, or has answered already, is heard of in other ways."""
+        settings = memoryview(self._request.settings)
+        head = wire.NUMBER.pack(len(compiled)) + compiled
+        header = wire.HEADER.pack(wire.TASK, len(head) + len(settings))
+        small = len(settings) <= wire.PIECE
+        pieces = [b"".join((header, head, settings))] if small else [header + head, settings]
+        with contextlib.suppress(OSError):
+            for piece in pieces:
+                await self._loop.sock_sendall(self._worker.line, piece)
+
+    # What the worker says
+
+    def _read(self) -> None:
+        """Take what has come, a little of it at a time."""
+        try:
+            data = self._worker.line.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._worker.line)  # its end is told by its zygote, or else it has hung up
+            self._loop.call_later(EXIT_TIMEOUT, self._ended)
+            return
+        self._cutter.feed(data)
+        self._take()
+
+    def _take(self) -> None:
+        """Take the frames that are complete; after some, let others have their turn, and read no more meanwhile."""
+        if self._outcome.done():
+            return
+        try:
+            for _ in range(MOST_AT_ONCE):
+                frame = self._cutter.frame(LONGEST)
+                if frame is None:
+                    self._go_on_reading()
+                    return
+                self._hear(*frame)
+                if self._outcome.done():
+                    return
+        except TaskFailed as failure:
+            self._outcome.set_exception(failure)
+        except ValueError:
+            self._outcome.set_exception(TaskFailed("The task's process does not keep to the protocol"))
+        else:
+            self._loop.remove_reader(self._worker.line)
+            self._is_reading = False
+            self._loop.call_soon(self._take)
+
+    def _go_on_reading(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self._loop.add_reader(self._worker.line, self._read)
+
+    def _hear(self, kind: int, payload: bytes) -> None:
+        if len(payload) > FRAME_LIMITS.get(kind, -1):
+            raise ValueError(kind)
+        is_first, self._is_first = self._is_first, False
+        if kind in parts.MEANINGS:
+            self._assembly.add(kind, payload)
+            if kind == parts.END:
+                self._outcome.set_result(self._assembly.result())
+        elif kind == wire.PRINT:
+            if not self._prints_left:
+                raise TaskFailed("The task's process prints more than it may")
+            self._prints_left -= 1
+            self._request.print(print_in(payload))
+        elif kind == wire.ERROR:
+            raise failure_in(payload, self._worker.output.text())
+        elif kind == wire.COMPILED and is_first:
+            self._on_compiled(payload)
+        else:
+            raise ValueError(kind)
+
+    def _ended(self) -> None:
+        """The worker has ended, or has hung up; what it said before comes first."""
+        while not self._outcome.done():
+            try:
+                data = self._worker.line.recv(CHUNK)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self._cutter.feed(data)
+            self._take_all()
+        if not self._outcome.done():
+            self._take_all()
+        if not self._outcome.done():
+            self._outcome.set_exception(self._explained())
+
+    def _take_all(self) -> None:
+        try:
+            while not self._outcome.done() and (frame := self._cutter.frame(LONGEST)):
+                self._hear(*frame)
+        except TaskFailed as failure:
+            self._outcome.set_exception(failure)
+        except ValueError:
+            self._outcome.set_exception(TaskFailed("The task's process does not keep to the protocol"))
+
+    def _explained(self) -> Exception:
+        status, output = self._worker.status, self._worker.output.text()
+        if status == LOST:
+            return TaskFailed("The process that tasks are forked from has ended, and this task with it", output or None)
+        return failure_of_end(status or 0, output)
+
+
+EXIT_TIMEOUT = 0.5
+"""How long a process that has hung up without an answer may take to exit, in seconds."""

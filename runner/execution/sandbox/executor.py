@@ -1,0 +1,139 @@
+"""The executor that everybody gets: each task in a warm, confined process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+
+from msgspec import Raw
+
+from runner.clock import Clock, SystemClock
+from runner.config import TaskRunnerConfig
+from runner.errors import SandboxFailed, TaskFailed
+from runner.execution.executor import TaskRequest
+from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.conversation import Conversation, NotStarted, Terms
+from runner.execution.sandbox.folders import Folder, remove_abandoned
+from runner.execution.sandbox.orders import order_for
+from runner.execution.sandbox.pool import Pool, Size
+from runner.execution.sandbox.spawn import Spawned, spawn
+from runner.execution.sandbox.verdicts import Verdicts
+from runner.execution.sandbox.worker import Worker
+from runner.protocol.codec import payload_limit
+from runner.scope import to_the_end
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How many workers may be gone before they hear of a task, until it fails."""
+
+
+class SandboxExecutor:
+    """Runs each task in a process that was forked ahead, is confined by the kernel, and ends with the task."""
+
+    def __init__(
+        self,
+        config: TaskRunnerConfig,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        python: str | None = None,
+        spawned: Spawned | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """An executor for tasks with the limits of `config`.
+
+        Parameters:
+            environment: the runner's own, of which tasks get what the configuration allows.
+            python: the interpreter of the tasks; unless given, the runner's own.
+            spawned: a zygote that was started ahead; this executor's from now on.
+            clock: where time comes from; for tests.
+        """
+        self._config = config
+        self._environment = environment
+        self._python = python
+        self._spawned = spawned
+        self._clock = clock or SystemClock()
+        self._terms = Terms(payload_limit(config.max_payload_size), config.max_prints)
+        self._verdicts = Verdicts()
+        self._pool: Pool | None = None
+        self._folder: Folder | None = None
+
+    @property
+    def report(self) -> Report:
+        """What the confinement of tasks achieved; empty before `start()`."""
+        return self._pool.report if self._pool is not None else Report()
+
+    async def start(self) -> None:
+        """Start the zygote, and say what confines the tasks.
+
+        Raises:
+            SandboxFailed: there can be no tasks, or the kernel does not confine them as the configuration asks for.
+        """
+        config = self._config
+        try:
+            await asyncio.to_thread(remove_abandoned)
+            self._folder = Folder()
+        except OSError as error:
+            raise SandboxFailed(f"There can be no temporary folders for tasks: {error}") from error
+        order = order_for(config, str(self._folder.tasks), self._environment)
+        self._pool = Pool(order, Size().ahead(config.max_concurrency), self._spawn, self._clock)
+        await self._pool.start()
+        self._judge(self._pool.report)
+
+    def _spawn(self) -> Spawned:
+        spawned, self._spawned = self._spawned, None
+        return spawned or spawn(self._python, self._environment)
+
+    def _judge(self, report: Report) -> None:
+        """Log what was achieved; refuse to go on if it is less than was asked for."""
+        if report.is_complete:
+            log.info("Confinement of tasks: %s", report)
+            return
+        log.warning("Confinement of tasks is not complete: %s", report)
+        lacking = "; ".join(f"{result.layer}: {result.why}" for result in report.lacking())
+        if self._config.confinement == "required":
+            raise SandboxFailed(
+                f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})"
+            )
+        if self._config.language == "full":
+            raise SandboxFailed(
+                f"N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not ({lacking})"
+            )
+
+    async def close(self) -> None:
+        """End everything, and remove what is left on disk."""
+        if self._pool is not None:
+            await self._pool.close()
+        if self._spawned is not None:
+            self._spawned.give_up()
+            self._spawned = None
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(folder.remove)
+
+    async def execute(self, request: TaskRequest) -> Raw:
+        """Run one task in a process of its own."""
+        if self._pool is None:
+            raise AssertionError("execute() follows start()")
+        key = self._verdicts.key_of(request.settings)
+        for _ in range(ATTEMPTS):
+            worker = await self._pool.take()
+            try:
+                conversation = Conversation(
+                    worker, request, self._terms, lambda compiled: self._verdicts.keep(key, compiled)
+                )
+                return await conversation.hold(self._verdicts.get(key))
+            except NotStarted:
+                continue
+            finally:
+                await to_the_end(_bury(worker), "ending a worker")
+        raise TaskFailed("No process could be started for the task: all that were started ended at once")
+
+
+async def _bury(worker: Worker) -> None:
+    """End a worker, and return when it is gone."""
+    worker.kill()
+    await worker.gone()
+    worker.close()

@@ -1,0 +1,209 @@
+"""The pool: workers that wait for tasks, forked ahead, and the zygote that they come from, replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from runner.clock import Alarm, Clock
+from runner.errors import SandboxFailed, TaskFailed
+from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.order import Order
+from runner.execution.sandbox.spawn import Spawned
+from runner.execution.sandbox.worker import Worker
+from runner.execution.sandbox.zygote import NotReady, ZygoteProcess
+from runner.scope import Scope
+
+log = logging.getLogger(__name__)
+
+PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""How long it takes until a zygote that died is replaced, in seconds: the more often in a row, the longer."""
+
+SETTLED = 60.0
+"""A zygote that has lived as long as this did not die in a row, in seconds."""
+
+MOST_EXCLUDED = 100
+"""How many modules are left out, one after the other, before a zygote that does not get ready is given up."""
+
+
+class Pool:
+    """Gives workers to those who have tasks. Confined or not is the zygote's business; see its `report`."""
+
+    def __init__(self, order: Order, ahead: int, spawn: Callable[[], Spawned], clock: Clock) -> None:
+        """A pool that is not started.
+
+        Parameters:
+            ahead: how many workers wait for tasks.
+            spawn: starts a zygote, or raises OSError.
+        """
+        self.report = Report()
+        self._order = order
+        self._ahead = ahead
+        self._spawn = spawn
+        self._clock = clock
+        self._zygote: ZygoteProcess | None = None
+        self._waiting: deque[Worker] = deque()
+        self._forking = 0
+        self._wanted: deque[asyncio.Future[Worker]] = deque()
+        self._retry = Alarm(clock, self._replace)
+        self._deaths = 0
+        self._born = 0.0
+        self._scope: Scope | None = None
+
+    async def start(self) -> None:
+        """Start the zygote, and return when it can fork.
+
+        Raises:
+            SandboxFailed: it cannot be started.
+        """
+        self._scope = Scope(self._crashed)
+        try:
+            await self._raise_zygote()
+        except (NotReady, OSError) as error:
+            raise SandboxFailed(f"The process that tasks are forked from cannot be started: {error}") from error
+
+    async def _raise_zygote(self) -> None:
+        """Start a zygote; without the modules that one does not survive, if that is what it takes."""
+        for _ in range(MOST_EXCLUDED):
+            zygote = ZygoteProcess(self._spawn(), self._died)
+            try:
+                await zygote.prepare(self._order)
+            except NotReady as problem:
+                await zygote.close()
+                if problem.module not in self._order.preload:
+                    raise
+                log.warning("%s is imported in each task that needs it, not beforehand: %s", problem.module, problem)
+                left = tuple(name for name in self._order.preload if name != problem.module)
+                self._order = self._order._replace(preload=left)
+                continue
+            except BaseException:
+                await zygote.close()
+                raise
+            for line in zygote.problems:
+                log.warning("Preloading: %s", line)
+            self.report = zygote.report
+            self._zygote = zygote
+            self._born = self._clock.now()
+            self._fill()
+            return
+
+    async def take(self) -> Worker:
+        """A worker for a task, which is the caller's from now on: to be killed, awaited and closed.
+
+        Raises:
+            TaskFailed: there is none to be had.
+        """
+        while self._waiting:
+            worker = self._waiting.popleft()
+            if worker.status is None:
+                self._fill()
+                return worker
+            worker.close()
+        wanted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._wanted.append(wanted)
+        self._fill()
+        try:
+            return await wanted
+        except asyncio.CancelledError:
+            if wanted.done() and not wanted.cancelled() and wanted.exception() is None:
+                self._waiting.append(wanted.result())
+            raise
+
+    def _fill(self) -> None:
+        """Ask for as many workers as are wanted, or to be there ahead."""
+        if self._zygote is None or self._zygote.is_gone or self._scope is None:
+            return
+        lacking = len(self._wanted) + self._ahead - len(self._waiting) - self._forking
+        for _ in range(lacking):
+            self._forking += 1
+            self._scope.spawn(self._fork(self._zygote), "forking a worker")
+
+    async def _fork(self, zygote: ZygoteProcess) -> None:
+        try:
+            worker = await zygote.fork()
+        except OSError as error:
+            self._refuse(zygote, error)
+            return
+        finally:
+            self._forking -= 1
+        while self._wanted:
+            wanted = self._wanted.popleft()
+            if not wanted.done():
+                wanted.set_result(worker)
+                return
+        self._waiting.append(worker)
+
+    def _refuse(self, zygote: ZygoteProcess, error: OSError) -> None:
+        """Tell one who waits that there is no worker; where the zygote has died, the next one will have some."""
+        while self._wanted and not zygote.is_gone:
+            wanted = self._wanted.popleft()
+            if not wanted.done():
+                wanted.set_exception(TaskFailed(f"No process could be started for the task: {error}"))
+                return
+
+    # When the zygote dies
+
+    def _died(self) -> None:
+        """Replace it, after a pause that grows."""
+        if self._zygote is None or self._scope is None:
+            return
+        if self._clock.now() - self._born > SETTLED:
+            self._deaths = 0
+        pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
+        self._deaths += 1
+        log.warning("The process that tasks are forked from has ended; it is replaced in %g s", pause)
+        self._retry.set(pause)
+
+    def _replace(self) -> None:
+        if self._scope is not None:
+            self._scope.spawn(self._change(), "replacing the zygote")
+
+    async def _change(self) -> None:
+        old, self._zygote = self._zygote, None
+        if old is not None:
+            await old.close()
+        while self._waiting:
+            self._waiting.popleft().close()
+        try:
+            await self._raise_zygote()
+        except (NotReady, OSError) as error:
+            log.warning("The process that tasks are forked from cannot be started: %s", error)
+            pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
+            self._deaths += 1
+            while self._wanted:
+                wanted = self._wanted.popleft()
+                if not wanted.done():
+                    wanted.set_exception(TaskFailed(f"No process could be started for the task: {error}"))
+            self._retry.set(pause)
+
+    def _crashed(self, name: str, error: Exception) -> None:
+        log.error("%s has failed", name, exc_info=error)
+
+    async def close(self) -> None:
+        """End all processes, and return when they are gone."""
+        self._retry.stop()
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            await scope.cancel()
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            await zygote.close()
+        for worker in self._waiting:
+            worker.close()
+        self._waiting.clear()
+
+
+@attrs.frozen
+class Size:
+    """How many workers a pool has ahead."""
+
+    spare: int = 2
+    most: int = 10
+
+    def ahead(self, concurrency: int) -> int:
+        """For so many tasks at a time."""
+        return min(concurrency + self.spare, self.most)

@@ -1,0 +1,69 @@
+"""A worker as the runner sees it: its line, what it writes, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from runner.execution.sandbox.output import Output
+
+LOST = -1
+"""In place of a wait status: nobody could tell, since its zygote went with it."""
+
+
+class Worker:
+    """One process, from its fork to its end."""
+
+    def __init__(self, pid: int, line: socket.socket, output: Output, kill: Callable[[], None]) -> None:
+        """A worker that has been forked.
+
+        Parameters:
+            kill: has it killed; called at most once.
+        """
+        self.pid = pid
+        self.line = line
+        self.output = output
+        self.status: int | None = None
+        """How it ended, as `os.wait` has it; None as long as it lives."""
+        self._kill: Callable[[], None] | None = kill
+        self._closes_at_end = False
+        self._gone = asyncio.Event()
+        self._watcher: Callable[[], None] | None = None
+        line.setblocking(False)
+
+    def watch(self, on_end: Callable[[], None] | None) -> None:
+        """Have `on_end` called when it ends."""
+        self._watcher = on_end
+
+    def kill(self) -> None:
+        """Have it killed, unless it has ended."""
+        if self._kill is not None and self.status is None:
+            kill, self._kill = self._kill, None
+            kill()
+
+    def ended(self, status: int) -> None:
+        """It has ended, and has been reaped."""
+        if self.status is None:
+            self.status = status
+            self._gone.set()
+            if self._watcher is not None:
+                self._watcher()
+            if self._closes_at_end:
+                self.close()
+
+    async def gone(self) -> None:
+        """Wait for its end."""
+        await self._gone.wait()
+
+    def close(self) -> None:
+        """Let go of its line and its output."""
+        self.line.close()
+        self.output.close()
+
+    def close_when_gone(self) -> None:
+        """Let go of them when it ends."""
+        if self.status is None:
+            self._closes_at_end = True
+        else:
+            self.close()

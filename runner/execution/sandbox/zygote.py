@@ -1,0 +1,215 @@
+"""The zygote as the runner sees it: told what to be, asked for workers, and heard when these end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Annotated
+
+import attrs
+import msgspec
+from msgspec import Meta
+
+from runner.execution.sandbox import session, wire
+from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.order import Order
+from runner.execution.sandbox.output import CHUNK, Output
+from runner.execution.sandbox.spawn import Spawned
+from runner.execution.sandbox.worker import Worker
+
+log = logging.getLogger(__name__)
+
+FRAME_LIMIT = 1024**2
+"""The longest frame that is taken from a zygote, in bytes."""
+
+MOST_DESCRIPTORS = 16
+"""How many descriptors are taken at once."""
+
+POLL_INTERVAL = 0.005
+"""How often processes are looked after of whose end nobody tells, in seconds."""
+
+Text = Annotated[str, Meta(max_length=10_000)]
+
+
+class _Readiness(msgspec.Struct):
+    """What a zygote says when it is ready."""
+
+    report: list[tuple[Text, Text, Text]]
+    problems: list[Text]
+
+
+class NotReady(Exception):
+    """A zygote has ended before it was ready. `module` is the one that it was importing, if it was."""
+
+    def __init__(self, why: str, module: str | None = None) -> None:
+        """Say why."""
+        self.module = module
+        super().__init__(why)
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """Somebody waits for a worker."""
+
+    answer: asyncio.Future[Worker]
+
+
+class ZygoteProcess:
+    """A zygote, from its order to its end. `on_end` is called once when it has gone by itself."""
+
+    def __init__(self, spawned: Spawned, on_end: Callable[[], None]) -> None:
+        """A zygote that waits for its order."""
+        self.report = Report()
+        self.problems: list[str] = []
+        self.is_gone = False
+        self._spawned = spawned
+        self._line = spawned.line
+        self._line.setblocking(False)
+        self._on_end = on_end
+        self._cutter = wire.Cutter()
+        self._descriptors: deque[int] = deque()
+        self._asked: deque[_Asked] = deque()
+        self._workers: dict[int, Worker] = {}
+        self._importing: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        assert spawned.process.stdout is not None  # noqa: S101 - spawn() gives it one
+        self._output = Output(os.dup(spawned.process.stdout.fileno()))
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads a session of its own."""
+        return self._spawned.process.pid
+
+    async def prepare(self, order: Order) -> None:
+        """Have it become what it is to be, and return when it can fork.
+
+        Raises:
+            NotReady: it ended before.
+        """
+        self._loop.add_reader(self._line, self._read)
+        try:
+            await self._loop.sock_sendall(self._line, b"".join(wire.pack(wire.ORDER, order.to_json())))
+        except OSError:
+            self._ended()
+        await self._ready
+
+    async def fork(self) -> Worker:
+        """A new worker.
+
+        Raises:
+            OSError: there is none to be had; says why.
+        """
+        if self.is_gone:
+            raise OSError("the process that forks workers has ended")
+        asked = _Asked(self._loop.create_future())
+        self._asked.append(asked)
+        self._say(wire.FORK, b"")
+        return await asked.answer  # a worker for somebody who is cancelled meanwhile is killed in `_forked`
+
+    def kill(self, worker: int) -> None:
+        """Kill a worker that has not ended yet; its end is told as any other."""
+        self._say(wire.KILL, wire.NUMBER.pack(worker))
+
+    def _say(self, kind: int, payload: bytes) -> None:
+        """Say something short. The line holds hundreds of thousands of bytes of it."""
+        try:
+            if not self.is_gone:
+                self._line.send(b"".join(wire.pack(kind, payload)))
+        except OSError:
+            self._ended()
+
+    # What it says
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._line, CHUNK, MOST_DESCRIPTORS)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        self._descriptors += descriptors
+        if not data:
+            self._ended()
+            return
+        self._cutter.feed(data)
+        try:
+            while frame := self._cutter.frame(FRAME_LIMIT):
+                self._hear(*frame)
+        except Exception:
+            log.exception("The process that forks workers does not keep to the protocol")
+            self._ended()
+
+    def _hear(self, kind: int, payload: bytes) -> None:
+        if kind == wire.FORKED:
+            self._forked(wire.NUMBER.unpack(payload)[0], self._descriptors.popleft(), self._descriptors.popleft())
+        elif kind == wire.ENDED:
+            pid, status = wire.END.unpack(payload)
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                worker.ended(status)
+        elif kind == wire.NOT_FORKED:
+            answer = self._asked.popleft().answer
+            if not answer.done():
+                answer.set_exception(OSError(payload.decode("utf-8", "replace")))
+        elif kind == wire.IMPORTING:
+            self._importing = payload.decode()
+        elif kind == wire.READY:
+            readiness = msgspec.json.decode(payload, type=_Readiness)
+            self.report, self.problems = Report(readiness.report), readiness.problems  # type: ignore[arg-type]
+            self._importing = None
+            self._ready.set_result(None)
+        elif kind == wire.LEFT_THREADS:
+            self._ready.set_exception(NotReady("it leaves threads running", payload.decode()))
+        else:
+            raise ValueError(f"a frame of kind {kind}")
+
+    def _forked(self, pid: int, line: int, output: int) -> None:
+        worker = Worker(pid, socket.socket(fileno=line), Output(output), lambda: self.kill(pid))
+        self._workers[pid] = worker
+        answer = self._asked.popleft().answer
+        if answer.done():
+            worker.kill()
+            worker.close_when_gone()
+        else:
+            answer.set_result(worker)
+
+    # Its end
+
+    def _ended(self) -> None:
+        """It has gone, or is no use any more: everybody who waits for it hears of it."""
+        if self.is_gone:
+            return
+        self.is_gone = True
+        self._loop.remove_reader(self._line)
+        for asked in self._asked:
+            if not asked.answer.done():
+                asked.answer.set_exception(OSError("the process that forks workers has ended"))
+        self._asked.clear()
+        if not self._ready.done():
+            self._ready.set_exception(NotReady(self._output.text()[-1000:] or "it ended", self._importing))
+        self._on_end()
+
+    async def close(self) -> None:
+        """End it and its workers, and return when they are gone."""
+        self.is_gone = True
+        self._loop.remove_reader(self._line)
+        if self._ready.done() and not self._ready.cancelled():
+            self._ready.exception()  # whoever wanted to know has been told
+        process = self._spawned.process
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        while not session.kill(process.pid) or process.poll() is None:
+            await asyncio.sleep(POLL_INTERVAL)
+        for worker in [*self._workers.values()]:
+            worker.ended(-1)
+        self._workers.clear()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
+        self._output.close()
+        self._spawned.give_up()

@@ -1,7 +1,7 @@
 """The configuration of a task runner: one field for each environment variable, declared once.
 
-The fields of `TaskRunnerConfig`, those of `SandboxConfig` included, are the table. `from_env`, the constructor's checks, `--help` and the page
-`docs/configuration.md` are all made from it. Nothing else in this project reads the environment for settings.
+The fields of `TaskRunnerConfig`, those of `SandboxConfig` included, are the table. `from_env`, the constructor's checks,
+`--help` and the page `docs/configuration.md` are all made from it. Nothing else in this project reads the environment for settings.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _read_file(path: str) -> str:
 
 def variables() -> Iterator[tuple[str, Variable]]:
     """The table: each field of `TaskRunnerConfig` that has an environment variable, with that variable."""
-    for field in attrs.fields(TaskRunnerConfig):
+    for field in sorted(attrs.fields(TaskRunnerConfig), key=lambda field: field.inherited):  # the sandbox comes last
         if METADATA_KEY in field.metadata:
             yield field.name, field.metadata[METADATA_KEY]
 

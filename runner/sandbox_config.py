@@ -98,8 +98,8 @@ class SandboxConfig:
         metadata=declared(
             "N8N_RUNNERS_LANGUAGE",
             Choice(("n8n", "full")),
-            "`n8n` holds code to n8n's rules about attributes and builtins; `full` leaves those about imports alone, and "
-            "needs a kernel that confines tasks completely.",
+            "`n8n` holds code to n8n's rules about attributes and builtins; `full` lifts these, all but those about "
+            "imports, and needs a kernel that confines tasks completely.",
         ),
     )
     preload: frozenset[str] = attrs.field(

@@ -48,7 +48,7 @@ class TaskRunner:
 
         Parameters:
             config: everything that it has to be told.
-            executor: what runs the tasks; unless given, each runs in a fresh process.
+            executor: what runs the tasks; unless given, each runs in a confined process of its own.
             clock: where time comes from; for tests.
         """
         self.on_idle_timeout: Callable[[], Awaitable[None]] | None = None
@@ -127,6 +127,7 @@ class TaskRunner:
             NoIdleTimeoutHandlerError: auto shutdown is enabled and `on_idle_timeout` is not set.
             AlreadyStarted: it is running.
             UnsupportedPlatform: the executor cannot work on this operating system.
+            SandboxFailed: tasks cannot be run here as the configuration asks for.
         """
         if self._run is not None:
             raise AlreadyStarted
@@ -190,7 +191,7 @@ class TaskRunner:
         run = self._run = _Run(self._handler_crashed)
         self._mailbox.open(first)
         try:
-            await self._drive_with_executor()
+            await (self._drive_with_executor() if first is ConnectionEvent.CONNECT else self._driver.run())
             run.rested.set()
             await run.let_handlers_end(self.config.graceful_shutdown_timeout)
         finally:
@@ -266,6 +267,6 @@ def _default_executor(config: TaskRunnerConfig) -> Executor:
     """The executor that everybody gets who does not bring one."""
     if sys.platform == "win32":
         raise UnsupportedPlatform("Windows")
-    from runner.execution.process.executor import ProcessExecutor  # not needed by those who bring their own
+    from runner.execution.sandbox.executor import SandboxExecutor  # not needed by those who bring their own
 
-    return ProcessExecutor(config)
+    return SandboxExecutor(config)

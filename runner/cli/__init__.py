@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from runner import __version__
 from runner.cli.exit_codes import MEANINGS, ExitCode
@@ -18,6 +18,10 @@ COMMANDS = {
     "diagram": "print the state machine of a connection or of a task",
 }
 """The commands; each is a module of this package."""
+
+
+RUN_TASKS = frozenset({"start", "run"})
+"""The commands that need the process which tasks are forked from: it starts while they are still imported."""
 
 
 class Command(Protocol):
@@ -66,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     wanted = next((word for word in given if not word.startswith("-")), "")
     parsed = build_parser([wanted]).parse_args(given)
+    parsed.zygote = _zygote_ahead() if wanted in RUN_TASKS else None
     try:
         code = _load(parsed.command).execute(parsed)
         sys.stdout.flush()
@@ -76,6 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     return code
+
+
+def _zygote_ahead() -> Any:
+    """The process that tasks are forked from, started; None where it cannot be, which is told later."""
+    if sys.platform == "win32":
+        return None
+    from runner.execution.sandbox.spawn import spawn  # light, unlike most that follows
+
+    try:
+        return spawn()
+    except OSError:
+        return None
 
 
 def complain(*lines: str) -> None:

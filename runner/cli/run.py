@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from runner.broker import BrokerLimits, EmbeddedBroker, EndOfTask
 from runner.cli import complain
+from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.progress import Progress
 from runner.config import TaskRunnerConfig
@@ -77,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     configure_logging("info" if arguments.verbose else "error", sys.stderr)
     try:
         settings = _settings(arguments)
-        report = asyncio.run(_run(settings, shows_prints=not arguments.json))
+        report = asyncio.run(_run(settings, arguments.zygote, shows_prints=not arguments.json))
     except BadInput as error:
         complain(str(error))
         return ExitCode.USAGE
@@ -94,13 +95,14 @@ def execute(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if report.end.error is None else ExitCode.FAILED
 
 
-async def _run(settings: Mapping[str, Any], shows_prints: bool) -> Report:
+async def _run(settings: Mapping[str, Any], zygote: Any, *, shows_prints: bool) -> Report:
     """One task through broker, WebSocket, runner and process."""
     token = secrets.token_hex(16)
     limits = BrokerLimits(task_timeout=10 * 365 * 86400, request_timeout=30)
     prints: list[list[Any]] = []
     async with EmbeddedBroker(token, limits=limits) as broker:
-        runner = TaskRunner(_configuration(os.environ, token, broker.uri))
+        config = _configuration(os.environ, token, broker.uri)
+        runner = TaskRunner(config, executor=executor_for(config, zygote))
         with Progress(sys.stderr) as progress:
 
             def on_print(arguments: Raw) -> None:

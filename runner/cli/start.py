@@ -9,6 +9,7 @@ import os
 import signal
 
 from runner.cli import complain
+from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.config import TaskRunnerConfig, without_effect
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
@@ -42,14 +43,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="show this, and all environment variables")
 
 
-def execute(_: argparse.Namespace) -> int:
+def execute(arguments: argparse.Namespace) -> int:
     """Run a task runner that the environment configures."""
     try:
         config = TaskRunnerConfig.from_env(os.environ)
         configure_logging(config.log_level)
         for name in without_effect(os.environ):
             log.warning("%s is set, but has no effect in this version of n8n-runner", name)
-        return asyncio.run(_serve(TaskRunner(config)))
+        executor = executor_for(config, arguments.zygote)
+        return asyncio.run(_serve(TaskRunner(config, executor=executor)))
     except ConfigurationError as error:
         complain(*error.problems)
         return ExitCode.USAGE

@@ -23,9 +23,9 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from runner.execution.process.executor import ProcessExecutor, child_environment
 
 from runner import TaskFailed, TaskRequest, TaskRunnerConfig
-from runner.execution.process.executor import ProcessExecutor, child_environment
 from runner.execution.sandbox import wire
 from tests.support import ROOT, children_of, code_settings, eventually
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from runner.config import TaskRunnerConfig, variables, without_effect
 from runner.errors import ConfigurationError
+from runner.execution.sandbox.confinement.spec import OWN_USER
+from runner.sandbox_config import DENIED_BUILTINS
 
 TOKEN = {"N8N_RUNNERS_GRANT_TOKEN": "granted"}
 MARKER = "sEcReT-mArKeR"
@@ -29,12 +31,6 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT": ("graceful_shutdown_timeout", "0", 0),
     "N8N_RUNNERS_HEARTBEAT_INTERVAL": ("heartbeat_interval", "7.25", 7.25),
     "N8N_RUNNERS_MAX_PRINTS": ("max_prints", "3", 3),
-    "N8N_RUNNERS_STDLIB_ALLOW": ("stdlib_allow", "json, math,,", frozenset({"json", "math"})),
-    "N8N_RUNNERS_EXTERNAL_ALLOW": ("external_allow", "*", frozenset("*")),
-    "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS": ("allow_transitive_imports", "No", False),
-    "N8N_RUNNERS_BUILTINS_DENY": ("builtins_deny", "eval,exec", frozenset({"eval", "exec"})),
-    "N8N_BLOCK_RUNNER_ENV_ACCESS": ("block_env_access", "false", False),
-    "TZ": ("timezone", "Europe/Berlin", "Europe/Berlin"),
     "N8N_RUNNERS_LAUNCHER_LOG_LEVEL": ("log_level", "DEBUG", "debug"),
     "NO_COLOR": ("no_color", "1", "1"),
     "N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED": ("health_check_server_enabled", "TRUE", True),
@@ -44,6 +40,24 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "N8N_VERSION": ("n8n_version", "2.41.1", "2.41.1"),
     "ENVIRONMENT": ("environment", "production", "production"),
     "DEPLOYMENT_NAME": ("deployment_name", "eu-1", "eu-1"),
+    "N8N_RUNNERS_STDLIB_ALLOW": ("stdlib_allow", "json, math,,", frozenset({"json", "math"})),
+    "N8N_RUNNERS_EXTERNAL_ALLOW": ("external_allow", "*", frozenset("*")),
+    "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS": ("allow_transitive_imports", "No", False),
+    "N8N_RUNNERS_BUILTINS_DENY": ("builtins_deny", "eval,exec", frozenset({"eval", "exec"})),
+    "N8N_BLOCK_RUNNER_ENV_ACCESS": ("block_env_access", "false", False),
+    "TZ": ("timezone", "Europe/Berlin", "Europe/Berlin"),
+    "N8N_RUNNERS_LANGUAGE": ("language", "FULL", "full"),
+    "N8N_RUNNERS_PRELOAD": ("preload", "numpy, pandas", frozenset({"numpy", "pandas"})),
+    "N8N_RUNNERS_CONFINEMENT": ("confinement", "required", "required"),
+    "N8N_RUNNERS_NETWORK": ("network", "deny", "deny"),
+    "N8N_RUNNERS_FS_READ": ("fs_read", "/data: /srv/x :", ("/data", "/srv/x")),
+    "N8N_RUNNERS_FS_WRITE": ("fs_write", "/data", ("/data",)),
+    "N8N_RUNNERS_TASK_USER": ("task_user", "1234", 1234),
+    "N8N_RUNNERS_TASK_MEMORY_LIMIT": ("task_memory_limit", "512", 512),
+    "N8N_RUNNERS_TASK_CPU_LIMIT": ("task_cpu_limit", "30", 30),
+    "N8N_RUNNERS_TASK_OPEN_FILES": ("task_open_files", "64", 64),
+    "N8N_RUNNERS_TASK_FILE_SIZE": ("task_file_size", "0", 0),
+    "N8N_RUNNERS_TASK_THREADS": ("task_threads", "1", 1),
 }
 """Each variable: its field, a text that is not the default, and the value that the text stands for."""
 
@@ -75,14 +89,27 @@ DEFAULTS: dict[str, object] = {
     "n8n_version": "",
     "environment": "",
     "deployment_name": "",
+    "language": "n8n",
+    "preload": frozenset(),
+    "confinement": "available",
+    "network": "auto",
+    "fs_read": (),
+    "fs_write": (),
+    "task_user": 65533,
+    "task_memory_limit": 1024,
+    "task_cpu_limit": 0,
+    "task_open_files": 256,
+    "task_file_size": 256,
+    "task_threads": 256,
 }
-NAME_LISTS = {"N8N_RUNNERS_STDLIB_ALLOW", "N8N_RUNNERS_EXTERNAL_ALLOW", "N8N_RUNNERS_BUILTINS_DENY"}
-SECRETS = ("N8N_RUNNERS_GRANT_TOKEN", "N8N_RUNNERS_AUTH_TOKEN", "N8N_SENTRY_DSN")
-WITHOUT_EFFECT = {
+NAME_LISTS = {
     "N8N_RUNNERS_STDLIB_ALLOW",
     "N8N_RUNNERS_EXTERNAL_ALLOW",
-    "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS",
     "N8N_RUNNERS_BUILTINS_DENY",
+    "N8N_RUNNERS_PRELOAD",
+}
+SECRETS = ("N8N_RUNNERS_GRANT_TOKEN", "N8N_RUNNERS_AUTH_TOKEN", "N8N_SENTRY_DSN")
+WITHOUT_EFFECT = {
     "NO_COLOR",
     "N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED",
     "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST",
@@ -100,7 +127,21 @@ A_PAYLOAD = "it must be a whole number from 1 to 4294967295 (bytes)"
 SECONDS_ABOVE_0 = "it must be a number above 0 (s)"
 SECONDS_FROM_0 = "it must be a number of at least 0 (s)"
 
+A_MEMORY = "it must be a whole number from 16 to 1048576 (MiB)"
+
 BAD_TEXTS = [
+    ("N8N_RUNNERS_LANGUAGE", "python", "'python'", "it must be one of n8n, full"),
+    ("N8N_RUNNERS_CONFINEMENT", "no", "'no'", "it must be one of available, required"),
+    ("N8N_RUNNERS_NETWORK", "on", "'on'", "it must be one of auto, allow, deny"),
+    ("N8N_RUNNERS_FS_READ", "data", "('data',)", "it must be absolute paths with colons between"),
+    ("N8N_RUNNERS_FS_WRITE", "/a:b", "('/a', 'b')", "it must be absolute paths with colons between"),
+    ("N8N_RUNNERS_TASK_USER", "0", "0", "it must be a whole number from 1 to 2147483647"),
+    ("N8N_RUNNERS_TASK_MEMORY_LIMIT", "15", "15", A_MEMORY),
+    ("N8N_RUNNERS_TASK_MEMORY_LIMIT", "1g", "'1g'", A_MEMORY),
+    ("N8N_RUNNERS_TASK_CPU_LIMIT", "0.5", "'0.5'", "it must be a whole number of at least 0 (s)"),
+    ("N8N_RUNNERS_TASK_OPEN_FILES", "3", "3", "it must be a whole number from 16 to 1048576"),
+    ("N8N_RUNNERS_TASK_FILE_SIZE", "-1", "-1", "it must be a whole number from 0 to 1048576 (MiB)"),
+    ("N8N_RUNNERS_TASK_THREADS", "0", "0", "it must be a whole number from 1 to 65536"),
     ("N8N_RUNNERS_TASK_TIMEOUT", "0", "0", SECONDS_ABOVE_0),
     ("N8N_RUNNERS_TASK_TIMEOUT", "-1", "-1", SECONDS_ABOVE_0),
     ("N8N_RUNNERS_TASK_TIMEOUT", "soon", "'soon'", SECONDS_ABOVE_0),
@@ -555,6 +596,10 @@ def test_a_password_in_the_address_of_the_broker_is_refused_and_not_shown(uri: s
 
 
 # The rest
+
+
+def test_the_user_of_tasks_is_the_one_of_the_confinement() -> None:
+    assert TaskRunnerConfig(grant_token="x").task_user == OWN_USER
 
 
 def test_a_configuration_is_frozen() -> None:

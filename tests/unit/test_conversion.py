@@ -29,9 +29,9 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runner.execution.sandbox.executor import SandboxExecutor
 
 from runner import TaskRequest, TaskRunnerConfig
-from runner.execution.process.executor import ProcessExecutor
 from runner.execution.sandbox.child import conversion, encoding, results
 from runner.execution.sandbox.child.conversion_table import TABLE, Row
 from runner.execution.sandbox.child.failures import BadResult
@@ -229,10 +229,18 @@ def test_every_key_becomes_text(key: Any) -> None:
 @settings(max_examples=4, deadline=None)
 @given(st.lists(JSON, min_size=20, max_size=40))
 def test_json_comes_back_from_a_process_as_it_was(values: list[Any]) -> None:
-    executor = ProcessExecutor(TaskRunnerConfig(auth_token="secret"))
     items = [{"json": {"value": value}} for value in values]
     request = TaskRequest("t1", code_settings("return _items", items), lambda _: None)
-    assert json.loads(bytes(asyncio.run(executor.execute(request)))) == items
+
+    async def there_and_back() -> bytes:
+        executor = SandboxExecutor(TaskRunnerConfig(auth_token="secret"))
+        try:
+            await executor.start()
+            return bytes(await executor.execute(request))
+        finally:
+            await executor.close()
+
+    assert json.loads(asyncio.run(there_and_back())) == items
 
 
 DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d+))?S)?)?")

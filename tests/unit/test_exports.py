@@ -24,6 +24,7 @@ RUNNER = {
     "Executor",
     "NoIdleTimeoutHandlerError",
     "RunnerError",
+    "SandboxFailed",
     "TaskFailed",
     "TaskRequest",
     "TaskRunner",

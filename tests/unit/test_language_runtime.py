@@ -20,6 +20,7 @@ HARNESS = r"""
 import ast, builtins, json, os, sys, types
 sys.path.insert(0, sys.argv[1])
 from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.prepare import prepare
 from runner.execution.sandbox.language.violations import SecurityViolations
 job = json.load(sys.stdin)
@@ -53,7 +54,7 @@ def attempt(code, policy):
     names = vars(builtins)
     try:
         if policy is not None:
-            tree, names = prepare(tree, policy)
+            tree, names = prepare(tree, policy), restricted_builtins(policy)
         namespace = {"__name__": "__main__", "__builtins__": names}
         exec(compile(tree, "<code>", "exec", dont_inherit=True), namespace)
         value = namespace["code"]()
@@ -463,10 +464,12 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 sys.path.insert(0, sys.argv[2])
 from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.prepare import prepare
 import ast
 policy = Policy.of(external_allow=["package"], allow_transitive_imports=sys.argv[3] == "yes")
-tree, names = prepare(ast.parse("import package\\nvalue = package.value"), policy)
+tree = prepare(ast.parse("import package\\nvalue = package.value"), policy)
+names = restricted_builtins(policy)
 namespace = {"__name__": "__main__", "__builtins__": names}
 try:
     exec(compile(tree, "<code>", "exec"), namespace)
@@ -503,11 +506,13 @@ sys.path.insert(0, sys.argv[1])
 import ast, builtins, types
 from runner.execution.sandbox.language.attributes import load_by_name
 from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.prepare import prepare
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.sandbox_config import DENIED_BUILTINS
 names = ", ".join(SAFE_MODULES)
-tree, restricted = prepare(ast.parse("import " + names), Policy.of(builtins_deny=DENIED_BUILTINS))
+policy = Policy.of(builtins_deny=DENIED_BUILTINS)
+tree, restricted = prepare(ast.parse("import " + names), policy), restricted_builtins(policy)
 namespace = {"__name__": "__main__", "__builtins__": restricted}
 exec(compile(tree, "<code>", "exec"), namespace)
 bad = [open, eval, exec, compile, getattr, setattr, globals, vars, type, builtins.__import__, sys.modules]

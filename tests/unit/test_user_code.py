@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from typing import Any
 
 import pytest
@@ -17,14 +18,18 @@ from runner.execution.sandbox.child.failures import (
     Failure,
     shortened,
 )
-from runner.execution.sandbox.child.user_code import UserCode, failure_of
+from runner.execution.sandbox.child.explaining import failure_of
+from runner.execution.sandbox.child.user_code import UserCode, compiled, show_source
+from runner.execution.sandbox.language.policy import Policy
 
 BLANKS = st.lists(st.sampled_from(["", "# words", "   ", "\t", "x = '''\n\n'''", "\x0c"]), max_size=6)
+FULL = Policy.of(stdlib_allow="*", external_allow="*", language="full")
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 
 
 def run(text: str, **given_names: Any) -> Any:
-    return UserCode(text, tuple(given_names)).run(given_names)
+    show_source(text)
+    return UserCode(compiled(text, tuple(given_names), FULL), vars(builtins)).run(given_names)
 
 
 def failure(text: str, **given_names: Any) -> CodeFailed:
@@ -46,7 +51,7 @@ def failure(text: str, **given_names: Any) -> CodeFailed:
 def test_any_text_compiles_or_is_refused_with_a_reason(text: str) -> None:
     refused: CodeFailed | None = None
     try:
-        UserCode(text, ("_items",))
+        compiled(text, ("_items",), FULL)
     except CodeFailed as failed:
         refused = failed
     if refused is not None:
@@ -89,7 +94,8 @@ def test_line_separators_within_a_line_do_not_shift_what_is_quoted() -> None:
 
 
 def test_each_run_has_a_namespace_of_its_own() -> None:
-    code = UserCode("global n\nfresh = 'n' not in globals()\nn = 1\nreturn fresh", ())
+    ready = compiled("global n\nfresh = 'n' not in globals()\nn = 1\nreturn fresh", (), FULL)
+    code = UserCode(ready, vars(builtins))
     assert [code.run({}), code.run({})] == [True, True]
 
 

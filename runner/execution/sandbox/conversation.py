@@ -49,7 +49,9 @@ class Terms:
 class Conversation:
     """One task, told to one worker."""
 
-    def __init__(self, worker: Worker, request: TaskRequest, terms: Terms, on_compiled: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, worker: Worker, request: TaskRequest, terms: Terms, on_compiled: Callable[[bytes], None]
+    ) -> None:
         """A conversation that has not begun; `on_compiled` is given the compiled code, if the worker sends it."""
         self._worker = worker
         self._request = request
@@ -92,7 +94,7 @@ class Conversation:
         head = wire.NUMBER.pack(len(compiled)) + compiled
         header = wire.HEADER.pack(wire.TASK, len(head) + len(settings))
         small = len(settings) <= wire.PIECE
-        pieces = [b"".join((header, head, settings))] if small else [header + head, settings]
+        pieces: list[bytes | memoryview] = [b"".join((header, head, settings))] if small else [header + head, settings]
         with contextlib.suppress(OSError):
             for piece in pieces:
                 await self._loop.sock_sendall(self._worker.line, piece)

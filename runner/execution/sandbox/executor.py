@@ -94,9 +94,7 @@ class SandboxExecutor:
         log.warning("Confinement of tasks is not complete: %s", report)
         lacking = "; ".join(f"{result.layer}: {result.why}" for result in report.lacking())
         if self._config.confinement == "required":
-            raise SandboxFailed(
-                f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})"
-            )
+            raise SandboxFailed(f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})")
         if self._config.language == "full":
             raise SandboxFailed(
                 f"N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not ({lacking})"

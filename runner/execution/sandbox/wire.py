@@ -75,7 +75,7 @@ def pack(kind: int, payload: bytes | memoryview) -> Iterator[bytes | memoryview]
     """A frame, in pieces that are to be sent one after the other."""
     header = HEADER.pack(kind, len(payload))
     if len(payload) <= PIECE:
-        yield b"%b%b" % (header, payload)
+        yield b"".join((header, payload))
     else:
         yield header
         yield payload

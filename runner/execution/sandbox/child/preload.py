@@ -20,7 +20,7 @@ Not `random` and what needs it: it is seeded anew in each process that has it, w
 """
 
 FOR_LIBRARIES = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB")}
-"""What tells libraries that compute in threads not to start these when they are loaded: threads do not survive a fork."""
+"""What tells libraries that compute in threads not to start any when loaded: threads do not survive a fork."""
 
 
 class LeavesThreads(Exception):

@@ -25,7 +25,14 @@ PIECE_LENGTH = 10_000
 FIRST_SLICE = 16
 """How many elements are encoded together until their size is known."""
 
-SIZES = {str: len, bytes: len, bytearray: len, dict: lambda value: 16 * len(value), list: len, tuple: len}
+SIZES: dict[type, Callable[[Any], int]] = {
+    str: len,
+    bytes: len,
+    bytearray: len,
+    dict: lambda value: 16 * len(value),
+    list: len,
+    tuple: len,
+}
 """About how long a value of these types becomes, in characters, without what is in it."""
 
 SIZE_OF_OTHERS = 8

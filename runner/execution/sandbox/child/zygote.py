@@ -7,6 +7,7 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import select
@@ -210,8 +211,8 @@ class Zygote:
             finally:
                 os._exit(0)
         os.close(writing)
-        with open(reading, "rb") as pipe:
-            document = pipe.read()
+        with io.FileIO(reading) as pipe:
+            document = pipe.readall()
         os.waitpid(probe, 0)
         self._folders.append(folder)
         if not document:

@@ -1,7 +1,8 @@
 """The configuration of a task runner: one field for each environment variable, declared once.
 
-The fields of `TaskRunnerConfig`, those of `SandboxConfig` included, are the table. `from_env`, the constructor's checks,
-`--help` and the page `docs/configuration.md` are all made from it. Nothing else in this project reads the environment for settings.
+The fields of `TaskRunnerConfig`, those of `SandboxConfig` included, are the table. `from_env`, the constructor's
+checks, `--help` and the page `docs/configuration.md` are all made from it. Nothing else in this project reads the
+environment for settings.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def default_of(field: str, variable: Variable) -> str:
     if variable.fallback is not None:
         return variable.fallback
     default = getattr(attrs.fields(TaskRunnerConfig), field).default
-    if isinstance(default, frozenset):
+    if isinstance(default, frozenset | tuple):
         return ", ".join(sorted(default)) or "none"
     if isinstance(default, bool):
         return str(default).lower()

@@ -29,12 +29,12 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runner.execution.sandbox.executor import SandboxExecutor
 
 from runner import TaskRequest, TaskRunnerConfig
 from runner.execution.sandbox.child import conversion, encoding, results
 from runner.execution.sandbox.child.conversion_table import TABLE, Row
 from runner.execution.sandbox.child.failures import BadResult
+from runner.execution.sandbox.executor import SandboxExecutor
 from tests.support import ROOT, code_settings
 
 ROWS = [row for group in TABLE.values() for row in group]

@@ -114,7 +114,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 7
+    assert len(ERRORS) == 8
     assert issubclass(getattr(runner, name), runner.RunnerError)
     assert name in (sys.modules["runner.errors"].__doc__ or "")
 
@@ -165,7 +165,7 @@ from msgspec import Raw
 from runner import TaskRequest, TaskRunner, TaskRunnerConfig
 
 config = TaskRunnerConfig(grant_token="x")
-TaskRunnerConfig("x")  # error: call-arg
+TaskRunnerConfig({"x"})  # error: call-arg
 TaskRunnerConfig(grant_token=5)  # error: arg-type
 TaskRunnerConfig(grant_token="x", task_timeout="60")  # error: arg-type
 TaskRunnerConfig(grant_token="x", max_concurrency=1.5)  # error: arg-type

@@ -203,7 +203,7 @@ def test_values_that_json_lacks_are_converted(value: Any, expected: Any) -> None
 
 def test_text_is_sent_as_utf8_unless_it_cannot_be() -> None:
     assert results.to_json(["ü"]) == '["ü"]'.encode()
-    assert results.to_json(["ü\ud83d"]) == b'["\\u00fc\\ud83d"]'
+    assert results.to_json(["ü\ud83d"]) == '["ü\\ud83d"]'.encode()
 
 
 def circular() -> list[Any]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from runner.execution.sandbox.child.explaining import failure_of
 from runner.execution.sandbox.child.failures import (
     DESCRIPTION_LIMIT,
     MESSAGE_LIMIT,
@@ -18,7 +19,6 @@ from runner.execution.sandbox.child.failures import (
     Failure,
     shortened,
 )
-from runner.execution.sandbox.child.explaining import failure_of
 from runner.execution.sandbox.child.user_code import UserCode, compiled, show_source
 from runner.execution.sandbox.language.policy import Policy
 

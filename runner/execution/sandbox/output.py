@@ -16,7 +16,7 @@ MOST_CHUNKS = 16
 
 
 class Output:
-    """The reading end of a pipe that a process writes to. It is owned by this object, and read as long as it is open."""
+    """The reading end of a pipe that a process writes to; read and kept by this object until it is closed."""
 
     def __init__(self, descriptor: int) -> None:
         """The pipe at a `descriptor`."""

@@ -205,7 +205,7 @@ class ZygoteProcess:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         while not session.kill(process.pid) or process.poll() is None:
-            await asyncio.sleep(POLL_INTERVAL)  # noqa: ASYNC110 - nobody tells of the end of a session
+            await asyncio.sleep(POLL_INTERVAL)
         for worker in [*self._workers.values()]:
             worker.ended(-1)
         self._workers.clear()

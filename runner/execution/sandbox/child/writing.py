@@ -7,12 +7,13 @@ recursion, so that everything can be written that the runner takes.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from runner.execution.sandbox import parts
-from runner.execution.sandbox.child.conversion import as_key, opened
-from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep
+from runner.execution.sandbox.child.conversion import as_key, convert, opened
+from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
 
 Send = Callable[[int, bytes], None]
 
@@ -36,6 +37,9 @@ SIZES: dict[type, Callable[[Any], int]] = {
 """About how long a value of these types becomes, in characters, without what is in it."""
 
 SIZE_OF_OTHERS = 8
+
+CONTAINERS_HAVE = ("__len__", "__dataclass_fields__", "__attrs_attrs__")
+"""What tells that a value of another type may have many values in it. It is converted to find out."""
 
 
 class ResultWriter:
@@ -137,16 +141,19 @@ class ResultWriter:
     def _take_apart(self, value: Any) -> None:
         """Write a value piece by piece; on the stack are those in the midst of which it is."""
         stack = [self._pieces(value)]
-        while stack:
-            inner = next(stack[-1], _NOTHING)
-            if inner is _NOTHING:
-                stack.pop()
-            else:
-                stack.append(self._pieces(inner))
+        try:
+            while stack:
+                inner = next(stack[-1], _NOTHING)
+                if inner is _NOTHING:
+                    stack.pop()
+                else:
+                    stack.append(self._pieces(inner))
+        except RecursionError:
+            raise too_deep() from None
 
     def _pieces(self, value: Any) -> Iterator[Any]:
         """Write a value, but for what is too large in it: that is handed out, to be written before going on."""
-        document = _encoded(value)
+        document = _encoded(value, self._above)
         if document is not None:
             self._send(parts.VALUES, document)
             return
@@ -165,7 +172,7 @@ class ResultWriter:
                 yield inner
             self._close()
         else:
-            raise too_deep()  # the one reason why a number has no document
+            raise too_many_digits(f"It does not fit into {parts.PART_LIMIT} bytes.")  # nothing else is as long
 
     def _members(self, whole: dict[Any, Any]) -> Iterator[Any]:
         if not all(type(key) is str for key in whole):
@@ -221,8 +228,8 @@ def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = 
         return None
     if as_slice:
         document = document[1:-1]
-    fits = len(document) <= parts.PART_LIMIT and _brackets(document) <= parts.MOST_BRACKETS
-    return document if fits else None
+    room = min(parts.MOST_BRACKETS, parts.MOST_LEVELS - len(above))
+    return document if len(document) <= parts.PART_LIMIT and _brackets(document) <= room else None
 
 
 def _brackets(document: bytes) -> int:
@@ -240,7 +247,11 @@ def _is_large(value: Any) -> bool:
         if left < 0:
             return True
         if kind is dict:
+            waiting += each
             waiting += each.values()
         elif kind is list or kind is tuple:
             waiting += each
+        elif size is None and any(hasattr(kind, name) for name in CONTAINERS_HAVE):
+            with contextlib.suppress(Exception):  # it will be raised again when the value is encoded
+                waiting.append(convert(each))
     return False

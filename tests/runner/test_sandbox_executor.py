@@ -1,14 +1,10 @@
-"""The executor that runs each task in a process of its own, driven directly. After every test, nothing may be left."""
+"""The executor of the sandbox, driven directly: what tasks get and give. After every test, nothing may be left."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import errno
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -23,21 +19,22 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
-from runner.execution.process.executor import ProcessExecutor, child_environment
 
 from runner import TaskFailed, TaskRequest, TaskRunnerConfig
 from runner.execution.sandbox import wire
+from runner.execution.sandbox.executor import SandboxExecutor
+from runner.execution.sandbox.orders import task_environment
+from tests.sandbox import EVERYTHING, interpreter, started
 from tests.support import ROOT, children_of, code_settings, eventually
 
 EACH = "runOnceForEachItem"
 THREE = [{"json": {"n": 1}}, {"json": {"n": 2}}, {"json": {"n": 3}}]
 PRELUDE = """
-import os, struct
-line = int(next(name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")
-                and os.readlink(f"/proc/self/fd/{name}").startswith("socket:")))
+import os, struct, time
+line = 3
 def frame(kind, payload): os.write(line, struct.pack("!BI", kind, len(payload)) + payload)
 """
-"""Code that finds its line to the runner, to say on it what it likes."""
+"""Code that says on its line to the runner what it likes."""
 
 
 def open_descriptors() -> list[str]:
@@ -57,31 +54,39 @@ async def nothing_is_left() -> AsyncIterator[None]:
 
 
 class Task:
-    """A task, what it prints, and how it ends."""
+    """A task, what it prints, and how it ends. It has an executor of its own unless one is given."""
 
-    def __init__(self, settings: Raw, executor: ProcessExecutor | None = None, **config: Any) -> None:
+    def __init__(self, settings: Raw, executor: SandboxExecutor | None = None, **config: Any) -> None:
         self.printed: list[Any] = []
         self.first_print = asyncio.Event()
-        self._executor = executor or ProcessExecutor(TaskRunnerConfig(auth_token="secret", **config))
+        self._executor = executor
+        self._config = {**EVERYTHING, **config}
         self._request = TaskRequest("t1", settings, self._print)
 
     def _print(self, arguments: Raw) -> None:
         self.printed.append(msgspec.json.decode(arguments, type=list[Any]))  # as the rest of the runner reads them
         self.first_print.set()
 
+    async def raw(self) -> bytes:
+        """The result as it is sent on."""
+        if self._executor is not None:
+            return bytes(await self._executor.execute(self._request))
+        async with started(**self._config) as executor:
+            return bytes(await executor.execute(self._request))
+
     async def ending(self) -> tuple[bytes, str]:
         """The result as it is sent on, or the message of the failure."""
         try:
-            return bytes(await self._executor.execute(self._request)), ""
+            return await self.raw(), ""
         except TaskFailed as failure:
             return b"", failure.message
 
     async def result(self) -> Any:
-        return json.loads(bytes(await self._executor.execute(self._request)))
+        return json.loads(await self.raw())
 
     async def error(self) -> dict[str, Any]:
         with pytest.raises(TaskFailed) as caught:
-            await self._executor.execute(self._request)
+            await self.raw()
         return caught.value.as_error_object()
 
 
@@ -292,12 +297,6 @@ async def test_prints_of_many_threads_stay_whole() -> None:
     assert sorted(task.printed) == expected
 
 
-async def test_prints_of_a_forked_process_go_to_the_standard_error() -> None:
-    task = code("import os\nif os.fork() == 0:\n  print('forked')\n  os._exit(0)\nos.wait()\nraise ValueError('no')")
-    assert (await task.error())["description"].startswith("forked\n")
-    assert task.printed == []
-
-
 async def test_a_signal_handler_that_raises_does_not_cut_a_frame() -> None:
     class Interrupted(Exception):
         pass
@@ -472,7 +471,7 @@ async def test_settings_that_are_not_a_code_nodes_fail_the_task(settings: str | 
         ("os.abort()", "Task subprocess exited with code -6"),
         ("os.closerange(3, 256)\nreturn []", "Failed to read result from child process"),
         ("os.closerange(3, 256)\nimport time\ntime.sleep(1000)", "Failed to read result from child process"),
-        ("if os.fork() == 0:\n  import time\n  time.sleep(1000)\nos._exit(4)", "Task subprocess exited with code 4"),
+        ("os._exit(70)", "The task's process could not be confined, so the code was not run"),
     ],
 )
 async def test_a_process_that_ends_without_an_answer_is_explained(text: str, message: str) -> None:
@@ -493,16 +492,21 @@ async def test_what_a_dying_process_wrote_last_is_its_description() -> None:
         ("os.write(line, b'\\0' * 5)", "does not keep to the protocol"),
         ("frame(1, b'{}')", "does not keep to the protocol"),
         ("frame(9, b'{}')", "does not keep to the protocol"),
-        ("os.write(line, struct.pack('!BI', 3, 2**32 - 1))", "The result is too large"),
+        ("frame(81, b'{}')", "does not keep to the protocol"),
+        ("frame(5, b'late')", "does not keep to the protocol"),
+        ("os.write(line, struct.pack('!BI', 16, 2**32 - 1))", "does not keep to the protocol"),
         ("os.write(line, struct.pack('!BI', 2, 2**21))", "does not keep to the protocol"),
         ("os.write(line, struct.pack('!BI', 4, 2**21))", "does not keep to the protocol"),
-        ("os.write(line, struct.pack('!BI', 3, 1000))\nos._exit(0)", "Failed to read result from child process"),
+        ("os.write(line, struct.pack('!BI', 16, 1000))\nos._exit(0)", "Failed to read result from child process"),
         ("os.write(line, b'\\3')\nos._exit(1)", "Task subprocess exited with code 1"),
-        ("frame(3, b'')", "a result that cannot be sent on: it is not one JSON value"),
-        ("frame(3, b'[] []')", "a result that cannot be sent on: it is not one JSON value"),
-        ("frame(3, b'[]}, {\"type\": 1')", "a result that cannot be sent on: it is not one JSON value"),
-        ("frame(3, b'[NaN]')", "a result that cannot be sent on: it is not one JSON value"),
-        ("frame(3, b'[\"\\xff\"]')", "a result that cannot be sent on: it is not UTF-8 text"),
+        ("frame(16, b'')", "a result that cannot be sent on"),
+        ("frame(16, b'[] []')", "a result that cannot be sent on"),
+        ("frame(16, b'[]}, {\"type\": 1')", "a result that cannot be sent on"),
+        ("frame(16, b'[NaN]')", "a result that cannot be sent on"),
+        ("frame(16, b'[\"\\xff\"]')", "a result that cannot be sent on"),
+        ("frame(25, b'')", "a result that cannot be sent on"),
+        ("frame(23, b'')", "a result that cannot be sent on"),
+        ("for _ in range(1001): frame(17, b'')", "The result is nested too deeply"),
         ("frame(2, b'{}')", "a print that cannot be sent on"),
         ("frame(2, b'[1]')", "a print that cannot be sent on"),
         ("frame(2, b'[\"\\xff\"]')", "a print that cannot be sent on"),
@@ -521,7 +525,7 @@ async def test_a_forged_frame_fails_its_own_task_alone(speech: str, message: str
 
 @pytest.mark.needs("proc")
 async def test_only_the_first_of_two_results_counts() -> None:
-    task = code(PRELUDE + "\nframe(3, b'[1]')\nframe(3, b'[2]')\nframe(2, b'[\"late\"]')\nreturn []")
+    task = code(PRELUDE + "\nframe(16, b'[1]')\nframe(25, b'')\nframe(16, b'[2]')\nframe(2, b'[\"late\"]')\nreturn []")
     assert await task.result() == [1]
     assert task.printed == []
 
@@ -531,62 +535,41 @@ async def test_a_flood_on_the_standard_error_blocks_nothing() -> None:
     assert await code(text).result() == []
 
 
-async def test_a_missing_interpreter_fails_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    expected = f"No process could be started for the task: {os.strerror(errno.ENOENT)}"
-    assert (await code("return []").error())["message"] == expected
-
-
-async def test_a_lack_of_descriptors_fails_the_task() -> None:
-    """At every point of the start: each time, one descriptor more is to be had."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    taken: list[int] = []
-    messages = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(20):
-            try:
-                await code("return []").result()
-            except TaskFailed as failure:
-                messages.append(failure.message)
-            os.close(taken.pop())
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert set(messages) == {f"No process could be started for the task: {os.strerror(errno.EMFILE)}"}
-    assert 5 < len(messages) < 15
-
-
 # The environment
 
 
 async def test_nothing_of_the_runners_environment_reaches_the_code() -> None:
     environment = {"PATH": "/bin", "SECRET": "s", "N8N_RUNNERS_AUTH_TOKEN": "s"}
-    executor = ProcessExecutor(TaskRunnerConfig(auth_token="s", timezone="Europe/Rome"), environment)
-    task = Task(code_settings("import os\nreturn dict(os.environ)"), executor)
-    [item] = await task.result()
-    assert item["json"].pop("LC_CTYPE", "C.UTF-8") == "C.UTF-8"  # Python itself sets it
+    config = TaskRunnerConfig(auth_token="s", timezone="Europe/Rome", **EVERYTHING)
+    executor = SandboxExecutor(config, environment, python=interpreter())
+    try:
+        await executor.start()
+        [item] = await Task(code_settings("import os\nreturn dict(os.environ)"), executor).result()
+    finally:
+        await executor.close()
+    folders = item["json"].pop("TMPDIR"), item["json"].pop("HOME")
+    assert folders[0] == folders[1]
     assert item["json"] == {"TZ": "Europe/Rome"}
 
 
 def test_an_allowed_environment_is_passed_without_what_is_the_runners_own() -> None:
     own = {"N8N_RUNNERS_AUTH_TOKEN": "s", "N8N_RUNNERS_GRANT_TOKEN_FILE": "f", "N8N_RUNNERS_NEW": "x"}
     config = TaskRunnerConfig(auth_token="s", block_env_access=False)
-    assert child_environment(config, {"PATH": "/bin", **own}).items() >= {"PATH": "/bin"}.items()
-    assert not child_environment(config, own).keys() & own.keys()
+    assert task_environment(config, {"PATH": "/bin", **own}).items() >= {"PATH": "/bin"}.items()
+    assert not task_environment(config, own).keys() & own.keys()
 
 
 @pytest.mark.needs("proc")
-async def test_code_has_only_its_own_descriptors_and_programs_it_starts_have_none_of_them() -> None:
-    text = "import os, subprocess\nmine = os.listdir('/proc/self/fd')\nos.system('ls /proc/self/fd > /dev/stderr')\n"
-    task = code(text + "raise ValueError(len(mine))")
-    error = await task.error()
-    assert error["message"] == "6", "three standard ones, the line, the lifeline, and the listing itself"
-    assert len(error["description"].split("Line 4")[0].split()) == 4
+async def test_code_has_only_its_own_descriptors() -> None:
+    text = """
+        import os
+        def is_open(number):
+            try: os.fstat(number)
+            except OSError: return False
+            return True
+        return {'open': [number for number in range(1000) if is_open(number)]}
+    """
+    assert await code(text).result() == [{"json": {"open": [0, 1, 2, 3]}}]
 
 
 # Many at once, and the end of everything
@@ -636,31 +619,6 @@ async def test_a_task_cancelled_right_after_its_result_is_gone_too() -> None:
         assert our_children() == []
 
 
-@pytest.mark.needs("proc")
-@pytest.mark.parametrize("how_it_ends", ["time.sleep(1000)", "return []", "os._exit(1)"])
-async def test_the_children_of_a_task_end_with_it_whatever_process_group_they_are_in(how_it_ends: str) -> None:
-    task = code(f"""
-        import os, signal, subprocess, time
-        children = [
-            subprocess.Popen(['sleep', '1000']),
-            subprocess.Popen(['sleep', '1000'], process_group=0),
-            subprocess.Popen(['sh', '-c', 'trap "" TERM; sleep 1000 & sleep 1000'], process_group=0),
-        ]
-        print(*(child.pid for child in children))
-        {how_it_ends}
-    """)
-    running = asyncio.create_task(task.result())
-    await task.first_print.wait()
-    pids = [int(pid) for pid in task.printed[0]]
-    if "sleep" in how_it_ends:
-        await cancel(running)
-    await asyncio.wait([running])
-    assert not running.cancelled() or "sleep" in how_it_ends
-    if not running.cancelled() and "exit" in how_it_ends:
-        assert isinstance(running.exception(), TaskFailed)
-    assert [pid for pid in pids if is_alive(pid)] == []
-
-
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
@@ -668,69 +626,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.needs("proc")
-async def test_orphans_that_come_to_the_runner_are_reaped() -> None:
-    """As in a container where the runner is the first process."""
-    prctl = ctypes.CDLL(None).prctl
-    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
-    try:
-        task = code("""
-            import os, subprocess
-            print(subprocess.Popen(['sleep', '1000']).pid, subprocess.Popen(['sleep', '1000'], process_group=0).pid)
-            os._exit(0)
-        """)
-        await task.error()
-        assert our_children() == []
-    finally:
-        prctl(36, 0)
-
-
-@pytest.mark.needs("proc")
-async def test_a_process_that_got_away_from_the_session_does_not_keep_the_task() -> None:
-    task = code("""
-        import os, time
-        ready, tell = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            os.write(tell, b"1")
-            time.sleep(1000)
-        os.read(ready, 1)
-        print(pid)
-        os._exit(6)
-    """)
-    assert (await task.error())["message"] == "Task subprocess exited with code 6"
-    os.kill(int(task.printed[0][0]), signal.SIGKILL)  # this line fails if it did not get away
-
-
-def no_pidfd(pid: int) -> int:
-    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-
-
-@pytest.mark.parametrize("kernel", ["another", "an old one"])
-async def test_all_works_where_the_kernel_does_not_tell_of_ends(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
-    if kernel == "another":
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
-    else:
-        monkeypatch.setattr(os, "pidfd_open", no_pidfd, raising=False)
-    assert await code("return _items").result() == [{"json": {"n": 21}}]
-    assert (await code("import os\nos._exit(5)").error())["message"] == "Task subprocess exited with code 5"
-    task = code("print(1)\nwhile True: pass")
-    running = asyncio.create_task(task.result())
-    await task.first_print.wait()
-    await cancel(running)
-
-
 RUNNER = """
 import asyncio, sys
-from runner import TaskRequest, TaskRunnerConfig
-from runner.execution.process.executor import ProcessExecutor
+from runner import TaskRequest
+from tests.sandbox import EVERYTHING, started
 from tests.support import code_settings
 
 def show(arguments): print(bytes(arguments).decode(), flush=True)
 
-executor = ProcessExecutor(TaskRunnerConfig(auth_token="x"))
-asyncio.run(executor.execute(TaskRequest("t", code_settings(sys.argv[1]), show)))
+async def main():
+    async with started(**EVERYTHING) as executor:
+        await executor.execute(TaskRequest("t", code_settings(sys.argv[1]), show))
+
+asyncio.run(main())
 """
 
 
@@ -745,8 +653,8 @@ asyncio.run(executor.execute(TaskRequest("t", code_settings(sys.argv[1]), show))
     ],
 )
 async def test_a_task_does_not_outlive_a_runner_that_was_killed(busy: str) -> None:
-    """Not even code that never lets go of the interpreter, nor its children."""
-    text = f"import os, re, time\npid = os.fork()\nif pid: print(os.getpid(), pid)\n{busy}"
+    """Not even code that never lets go of the interpreter, nor the zygote."""
+    text = f"import os, re, time\nprint(os.getpid(), os.getppid())\n{busy}"
     with subprocess.Popen(
         [sys.executable, "-c", RUNNER, text], stdout=subprocess.PIPE, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}
     ) as runner:
@@ -755,36 +663,3 @@ async def test_a_task_does_not_outlive_a_runner_that_was_killed(busy: str) -> No
         assert all(map(is_alive, pids))
         runner.send_signal(signal.SIGKILL)
     await eventually(lambda: not any(map(is_alive, pids)), "the task ends with its runner")
-
-
-LIFELINE = """
-import fcntl, os, sys, time
-sys.path.insert(0, {root!r})
-{before}
-from runner.execution.sandbox.child import lifeline
-lifeline.hold(0)
-print('held', flush=True)
-while True: time.sleep(1000)
-"""
-
-
-@pytest.mark.parametrize("before", ["", "del fcntl.F_SETSIG"], ids=["by the kernel", "by a thread"])
-async def test_whoever_holds_a_lifeline_is_killed_when_it_is_cut(before: str) -> None:
-    script = LIFELINE.format(root=str(ROOT), before=before)
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    ) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        holder.stdin.close()
-        assert holder.wait(10) == -signal.SIGKILL
-
-
-async def test_a_lifeline_that_was_cut_before_it_was_held_kills_as_well() -> None:
-    script = LIFELINE.format(root=str(ROOT), before="")
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    ) as holder:
-        output, _ = holder.communicate(timeout=10)
-    assert (holder.returncode, output) == (-signal.SIGKILL, b"")

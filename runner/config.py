@@ -256,7 +256,8 @@ def _read_file(path: str) -> str:
 
 def variables() -> Iterator[tuple[str, Variable]]:
     """The table: each field of `TaskRunnerConfig` that has an environment variable, with that variable."""
-    for field in sorted(attrs.fields(TaskRunnerConfig), key=lambda field: field.inherited):  # the sandbox comes last
+    fields: list[Any] = list(attrs.fields(TaskRunnerConfig))
+    for field in sorted(fields, key=lambda field: field.inherited):  # the sandbox comes last
         if METADATA_KEY in field.metadata:
             yield field.name, field.metadata[METADATA_KEY]
 

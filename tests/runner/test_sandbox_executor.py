@@ -166,9 +166,6 @@ async def test_code_that_returns_nothing_gives_no_items_and_no_error(text: str, 
         ("def g():\n  yield 1\nreturn {'v': list(g())}", [1]),
         ("return {'v': __name__}", "__main__"),
         ("import sys\nreturn {'v': sys.argv[1:]}", []),
-        ("import warnings, os\nwarnings.simplefilter('error')\npid = os.fork()\nif not pid: os._exit(0)\n"
-         "return {'v': os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}", 0),
-        ("import os\nif os.fork() == 0: return {'v': 'forked'}\nos.wait()\nreturn {'v': 'parent'}", "parent"),
         ("import signal\ndef late(*_): raise TimeoutError\nsignal.signal(signal.SIGALRM, late)\n"
          "signal.setitimer(signal.ITIMER_REAL, 0.01)\ntry:\n  while True: print(1)\nexcept TimeoutError:\n"
          "  return {'v': 'late'}", "late"),
@@ -191,7 +188,7 @@ async def test_a_payload_of_20_mb_goes_both_ways_unchanged() -> None:
 async def test_a_result_that_is_too_large_is_refused_without_being_read() -> None:
     task = Task(code_settings("return {'v': 'x' * 5000}"), max_payload_size=4096)
     error = await task.error()
-    assert error["message"].startswith("The result is too large: it has 5")
+    assert error["message"].startswith("The result is too large: it has more than the 3072 bytes")
     assert "N8N_RUNNERS_MAX_PAYLOAD" in error["description"]
 
 
@@ -343,7 +340,7 @@ async def test_an_error_says_what_where_and_with_which_item() -> None:
         ("raise ValueError", "ValueError", 1),
         ("\n\nraise KeyboardInterrupt", "KeyboardInterrupt", 3),
         ("def f(): f()\nf()", "maximum recursion depth exceeded", 1),
-        ("raise MemoryError", "MemoryError", 1),
+        ("raise MemoryError", "Out of memory: a task may take 1024 MiB", 1),
         ("x = 1\nraise ValueError('half \\ud83d')", "half ?", 2),
         ("import sys\nsys.exit(3)", "Process exited with code 3", 2),
         ("import sys\nsys.exit()", "Process exited with code None", 2),

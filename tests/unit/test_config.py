@@ -610,7 +610,7 @@ def test_a_configuration_is_frozen() -> None:
 
 def test_fields_are_given_by_name_only() -> None:
     with pytest.raises(TypeError):
-        TaskRunnerConfig("x")  # type: ignore[call-arg]
+        TaskRunnerConfig({"x"})  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -30,8 +30,6 @@ FRAME_LIMITS = {
 }
 """The kinds of frames that are taken from a worker, and how long each may be, in bytes."""
 
-LONGEST = max(FRAME_LIMITS.values())
-
 
 class NotStarted(Exception):
     """The worker was gone before the task began: another one may take it."""
@@ -122,7 +120,7 @@ class Conversation:
             return
         try:
             for _ in range(MOST_AT_ONCE):
-                frame = self._cutter.frame(LONGEST)
+                frame = self._cutter.frame(FRAME_LIMITS)
                 if frame is None:
                     self._go_on_reading()
                     return
@@ -144,8 +142,6 @@ class Conversation:
             self._loop.add_reader(self._worker.line, self._read)
 
     def _hear(self, kind: int, payload: bytes) -> None:
-        if len(payload) > FRAME_LIMITS.get(kind, -1):
-            raise ValueError(kind)
         is_first, self._is_first = self._is_first, False
         if kind in parts.MEANINGS:
             self._assembly.add(kind, payload)
@@ -181,7 +177,7 @@ class Conversation:
 
     def _take_all(self) -> None:
         try:
-            while not self._outcome.done() and (frame := self._cutter.frame(LONGEST)):
+            while not self._outcome.done() and (frame := self._cutter.frame(FRAME_LIMITS)):
                 self._hear(*frame)
         except TaskFailed as failure:
             self._outcome.set_exception(failure)

@@ -12,7 +12,7 @@ import _thread
 import os
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 # On a task's line
 TASK = 1
@@ -123,18 +123,21 @@ class Cutter:
         """Take what has come in."""
         self._buffer += data
 
-    def frame(self, limit: int) -> tuple[int, bytes] | None:
+    def frame(self, limits: Mapping[int, int]) -> tuple[int, bytes] | None:
         """The next frame, if it is complete.
 
+        Parameters:
+            limits: the kinds that are taken, and how long each may be, in bytes.
+
         Raises:
-            ValueError: it is longer than `limit` bytes.
+            ValueError: it is of another kind, or longer; told as soon as it begins.
         """
         buffer = self._buffer
         if len(buffer) < HEADER.size:
             return None
         kind, length = HEADER.unpack_from(buffer)
-        if length > limit:
-            raise ValueError(f"a frame of kind {kind} has {length} bytes, and at most {limit} are taken")
+        if length > limits.get(kind, -1):
+            raise ValueError(f"a frame of kind {kind} with {length} bytes is not taken")
         end = HEADER.size + length
         if len(buffer) < end:
             return None

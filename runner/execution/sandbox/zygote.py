@@ -24,8 +24,10 @@ from runner.execution.sandbox.worker import Worker
 
 log = logging.getLogger(__name__)
 
-FRAME_LIMIT = 1024**2
-"""The longest frame that is taken from a zygote, in bytes."""
+FRAME_LIMITS = dict.fromkeys(
+    (wire.IMPORTING, wire.READY, wire.FORKED, wire.NOT_FORKED, wire.ENDED, wire.LEFT_THREADS), 1024**2
+)
+"""The kinds of frames that are taken from a zygote, and how long each may be, in bytes."""
 
 MOST_DESCRIPTORS = 16
 """How many descriptors are taken at once."""
@@ -139,7 +141,7 @@ class ZygoteProcess:
             return
         self._cutter.feed(data)
         try:
-            while frame := self._cutter.frame(FRAME_LIMIT):
+            while frame := self._cutter.frame(FRAME_LIMITS):
                 self._hear(*frame)
         except Exception:
             log.exception("The process that forks workers does not keep to the protocol")
@@ -204,7 +206,7 @@ class ZygoteProcess:
         process = self._spawned.process
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        while not session.kill(process.pid) or process.poll() is None:
+        while not session.kill(process.pid) or process.poll() is None:  # noqa: ASYNC110 - nobody tells of these ends
             await asyncio.sleep(POLL_INTERVAL)
         for worker in [*self._workers.values()]:
             worker.ended(-1)

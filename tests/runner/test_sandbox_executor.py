@@ -573,9 +573,16 @@ async def test_code_has_only_its_own_descriptors() -> None:
 
 
 async def test_twenty_tasks_at_once_do_not_mix() -> None:
-    tasks = [code(f"print({n})\nreturn {{'n': {n}}}") for n in range(20)]
-    assert await asyncio.gather(*(task.result() for task in tasks)) == [[{"json": {"n": n}}] for n in range(20)]
+    async with started() as executor:
+        tasks = [Task(code_settings(f"print({n})\nreturn {{'n': {n}}}"), executor) for n in range(20)]
+        assert await asyncio.gather(*(task.result() for task in tasks)) == [[{"json": {"n": n}}] for n in range(20)]
     assert [task.printed for task in tasks] == [[[str(n)]] for n in range(20)]
+
+
+async def test_executors_that_start_at_once_do_not_remove_each_others_folders() -> None:
+    for _ in range(3):
+        tasks = [code(f"return {{'n': {n}}}") for n in range(6)]
+        assert await asyncio.gather(*(task.result() for task in tasks)) == [[{"json": {"n": n}}] for n in range(6)]
 
 
 @pytest.mark.needs("proc")

@@ -98,4 +98,6 @@ async def test_the_second_example_stops_when_idle_and_calls_the_handler(broker: 
     process = run_example(path)
     await eventually(lambda: process.poll() is not None, "the end of the example")
     output, errors = process.communicate()
-    assert (output, errors, process.returncode) == ("Runner has been idle, shutting down...\n", "", 0)
+    assert (output, process.returncode) == ("Runner has been idle, shutting down...\n", 0)
+    # nobody has configured logging, so Python shows warnings; the one that is allowed is about this machine's kernel
+    assert [line for line in errors.splitlines() if not line.startswith("Confinement of tasks is not complete")] == []

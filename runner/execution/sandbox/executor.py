@@ -73,7 +73,7 @@ class SandboxExecutor:
         """
         config = self._config
         try:
-            await asyncio.to_thread(remove_abandoned)
+            await to_the_end(_tidy_up(), "removing abandoned folders")
             self._folder = Folder()
         except OSError as error:
             raise SandboxFailed(f"There can be no temporary folders for tasks: {error}") from error
@@ -128,6 +128,11 @@ class SandboxExecutor:
             finally:
                 await to_the_end(_bury(worker), "ending a worker")
         raise TaskFailed("No process could be started for the task: all that were started ended at once")
+
+
+async def _tidy_up() -> None:
+    """Remove what runners that were killed have left, which may be many files."""
+    await asyncio.to_thread(remove_abandoned)
 
 
 async def _bury(worker: Worker) -> None:

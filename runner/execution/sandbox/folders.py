@@ -28,10 +28,14 @@ class Folder:
         Raises:
             OSError: the temporary folder of the machine cannot be written.
         """
-        self._place = Path(tempfile.mkdtemp(prefix=PREFIX))
+        while True:
+            self._place = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._lock = os.open(self._place / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if (self._place / LOCK).exists():
+                break
+            os.close(self._lock)  # another runner has taken it for an abandoned one in just this moment
         self._place.chmod(0o711)  # tasks may be another user's, and have to get at their own
-        self._lock = os.open(self._place / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.tasks = self._place / TASKS
         self.tasks.mkdir(0o700)
 

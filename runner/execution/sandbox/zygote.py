@@ -112,7 +112,12 @@ class ZygoteProcess:
         asked = _Asked(self._loop.create_future())
         self._asked.append(asked)
         self._say(wire.FORK, b"")
-        return await asked.answer  # a worker for somebody who is cancelled meanwhile is killed in `_forked`
+        try:
+            return await asked.answer
+        except asyncio.CancelledError:  # of a future that is not done, `_forked` takes care
+            if asked.answer.done() and not asked.answer.cancelled() and asked.answer.exception() is None:
+                _discard(asked.answer.result())
+            raise
 
     def kill(self, worker: int) -> None:
         """Kill a worker that has not ended yet; its end is told as any other."""
@@ -176,8 +181,7 @@ class ZygoteProcess:
         self._workers[pid] = worker
         answer = self._asked.popleft().answer
         if answer.done():
-            worker.kill()
-            worker.close_when_gone()
+            _discard(worker)
         else:
             answer.set_result(worker)
 
@@ -215,3 +219,9 @@ class ZygoteProcess:
             os.close(self._descriptors.popleft())
         self._output.close()
         self._spawned.give_up()
+
+
+def _discard(worker: Worker) -> None:
+    """Let go of a worker that nobody wants any more."""
+    worker.kill()
+    worker.close_when_gone()

@@ -9,6 +9,8 @@ from typing import Any
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox.child.conversion_table import TABLE
+from runner.execution.sandbox.confinement.layers import LAYERS
+from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.observe.counters import Count
 from statemachine import CONNECTION, TASK, Table, to_mermaid
 
@@ -40,8 +42,39 @@ Where every digit counts, as in ids, return text: `str(number)`. Those of more t
 **Items.** Where n8n needs a list of items, whatever becomes a list of objects is one: a `DataFrame`, a `deque` of
 dicts, a list of dataclass objects. Where it needs an object, so does whatever becomes an object.
 
-**Refused** is what contains itself, what is nested too deeply (several hundred levels are possible), and what the last
+**Refused** is what contains itself, what is nested too deeply (hundreds of levels are possible), and what the last
 table says. If a method of a value raises, such as its `__str__`, the task fails with this exception."""
+
+
+SANDBOX = """
+Tasks run in processes of their own, one each. They are forked ahead from a process, the zygote, that has imported the
+allowed packages and holds no secret; the kernel confines them before they see any code; they end with their task.
+
+## What a task cannot do
+
+`n8n-runner start` says which of these layers this machine's kernel has. With `N8N_RUNNERS_CONFINEMENT=required` it does
+not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as well.
+
+{layers}
+
+## Modules that are allowed unless others are named
+
+{modules}
+
+## What it does not promise
+
+- The kernel itself is trusted. A task that finds an error in the system calls that are left to it is not held by this.
+- Tasks share processors and disk: one may slow others down, within its limits of time, memory and file size.
+- Where a layer is missing, it is missing: on a kernel without Landlock tasks read what their user can read, and without
+  seccomp they may start processes. The first line of the log says so.
+- Started as root, the runner makes tasks another user's. Where that user may not read the interpreter (below `/root`,
+  say), tasks stay root without any capabilities, and the number of their threads is not bounded.
+- Where code asks for addresses or times, it sees those of the machine: there is no protection against covert channels
+  between tasks that run at the same time and want to speak to each other.
+- The rules about names and attributes are for the familiar errors, and a second wall. Packages that are allowed can do
+  whatever the kernel lets them.
+- The hash seed of texts is the zygote's, the same in all tasks of one zygote.
+"""
 
 
 def mermaid(table: Table[Any, Any, Any]) -> str:
@@ -124,6 +157,16 @@ def conversion() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def sandbox() -> str:
+    """The page about the confinement of tasks."""
+    layers = rows(
+        ("layer", "a task is or has", "by", "variable"),
+        *((each.name, each.meaning, each.how, each.variable or "") for each in LAYERS),
+    )
+    modules = rows(("module", "why"), *((f"`{name}`", why) for name, why in SAFE_MODULES.items()))
+    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules)}"
+
+
 def _examples(examples: dict[str, str | None]) -> str:
     return "<br>".join(
         f"`{expression}` is refused" if shown is None else f"`{expression}` → `{shown}`"
@@ -156,6 +199,7 @@ def pages() -> dict[Path, str]:
         DOCS / "lifecycle.md": lifecycle(),
         DOCS / "counters.md": counters(),
         DOCS / "conversion.md": conversion(),
+        DOCS / "sandbox.md": sandbox(),
         readme_path: readme(readme_path.read_text(encoding="utf-8")),
     }
 

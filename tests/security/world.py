@@ -105,22 +105,7 @@ class World:
         self, program: str, *, confined: bool = True, network: bool = False, **limits: int
     ) -> tuple[str, dict[str, Any]]:
         """Run a program, and say how its process ended, and what it answered."""
-        facts = {
-            "secret": SECRET,
-            "outside": str(self.outside),
-            "canary": str(self.outside / "canary"),
-            "folders": str(self.folders),
-            "neighbours": str(self.neighbours),
-            "own": str(self.folders / "own"),
-            "neighbour": self._neighbour.pid,
-            "runner": os.getpid(),
-            "group": os.getpgrp(),
-            "port": self._tcp.getsockname()[1],
-            "socket": str(self._home / "socket"),
-            "datagrams": str(self._home / "datagrams"),
-            "abstract": self._abstract_name,
-        }
-        order = {"world": facts, "program": program, "confined": confined, "network": network}
+        order = {"world": self.facts(), "program": program, "confined": confined, "network": network}
         order |= {"limits": {**LIMITS, **limits}, "forked": self.setting.forked}
         done = subprocess.run(
             [self.setting.python, "-I", "-B", "-X", "utf8", str(SCRIPT)],
@@ -138,6 +123,24 @@ class World:
             time.sleep(SETTLED)
         answer = json.loads(done.stdout) if done.stdout.startswith(b"{") else {"loot": repr(done.stdout.decode())}
         return f"{done.returncode}: {done.stderr.decode()[-2000:]}", answer
+
+    def facts(self) -> dict[str, Any]:
+        """What an attack is told of it."""
+        return {
+            "secret": SECRET,
+            "outside": str(self.outside),
+            "canary": str(self.outside / "canary"),
+            "folders": str(self.folders),
+            "neighbours": str(self.neighbours),
+            "own": str(self.folders / "own"),
+            "neighbour": self._neighbour.pid,
+            "runner": os.getpid(),
+            "group": os.getpgrp(),
+            "port": self._tcp.getsockname()[1],
+            "socket": str(self._home / "socket"),
+            "datagrams": str(self._home / "datagrams"),
+            "abstract": self._abstract_name,
+        }
 
     def damage(self) -> list[str]:
         """What was done to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -31,6 +32,9 @@ FRAME_LIMITS = dict.fromkeys(
 
 MOST_DESCRIPTORS = 16
 """How many descriptors are taken at once."""
+
+LOST_DESCRIPTOR = -1
+"""In place of a descriptor that came but could not be taken."""
 
 POLL_INTERVAL = 0.005
 """How often processes are looked after of whose end nobody tells, in seconds."""
@@ -135,11 +139,15 @@ class ZygoteProcess:
 
     def _read(self) -> None:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._line, CHUNK, MOST_DESCRIPTORS)
+            data, descriptors, flags, _ = socket.recv_fds(self._line, CHUNK, MOST_DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
-            data, descriptors = b"", []
+            data, descriptors, flags = b"", [], 0
+        if flags & socket.MSG_CTRUNC:  # this process has no room for them; those of one worker come at a time
+            for descriptor in descriptors:
+                os.close(descriptor)
+            descriptors = [LOST_DESCRIPTOR] * 2
         self._descriptors += descriptors
         if not data:
             self._ended()
@@ -161,9 +169,7 @@ class ZygoteProcess:
             if worker is not None:
                 worker.ended(status)
         elif kind == wire.NOT_FORKED:
-            answer = self._asked.popleft().answer
-            if not answer.done():
-                answer.set_exception(OSError(payload.decode("utf-8", "replace")))
+            self._refuse(payload.decode("utf-8", "replace"))
         elif kind == wire.IMPORTING:
             self._importing = payload.decode()
         elif kind == wire.READY:
@@ -177,6 +183,10 @@ class ZygoteProcess:
             raise ValueError(f"a frame of kind {kind}")
 
     def _forked(self, pid: int, line: int, output: int) -> None:
+        if line == LOST_DESCRIPTOR:
+            self.kill(pid)
+            self._refuse(os.strerror(errno.EMFILE))
+            return
         worker = Worker(pid, socket.socket(fileno=line), Output(output), lambda: self.kill(pid))
         self._workers[pid] = worker
         answer = self._asked.popleft().answer
@@ -184,6 +194,12 @@ class ZygoteProcess:
             _discard(worker)
         else:
             answer.set_result(worker)
+
+    def _refuse(self, why: str) -> None:
+        """Tell the first who waits that there is no worker."""
+        answer = self._asked.popleft().answer
+        if not answer.done():
+            answer.set_exception(OSError(why))
 
     # Its end
 
@@ -215,8 +231,10 @@ class ZygoteProcess:
         for worker in [*self._workers.values()]:
             worker.ended(-1)
         self._workers.clear()
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
+        for descriptor in self._descriptors:
+            if descriptor != LOST_DESCRIPTOR:
+                os.close(descriptor)
+        self._descriptors.clear()
         self._output.close()
         self._spawned.give_up()
 

@@ -145,6 +145,8 @@ class Zygote:
             if report.achievements() == self._report.achievements():
                 status = 1
                 Worker(WORKERS_LINE, self._terms).work()
+        except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
+            sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)
 

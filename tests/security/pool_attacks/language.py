@@ -1,0 +1,15 @@
+"""Attacks on the language rules of n8n that are known from `test_language_runtime`, here in a task of a pool."""
+
+from __future__ import annotations
+
+from tests.security.pool_attacks.attack import table
+from tests.unit import test_language_runtime as known
+
+NOT_SHOWN_HERE = {"except star", "format", "getattr with a liar", "annotations as code", "deleting"}
+"""What they show is seen only in the harness of that test, or needs what was put there."""
+
+LANGUAGE = table(
+    {f"rules: {name}": body for name, body in known.ATTACKS.items()},
+    unproven={f"rules: {name}": "only the harness of the unit test shows it" for name in NOT_SHOWN_HERE},
+    against_rules=True,
+)

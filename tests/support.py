@@ -152,6 +152,14 @@ def run_command(
     )
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and does not only wait to be reaped, by whoever has inherited it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
 def children_of(pid: int) -> list[int]:
     """The processes that a process has started and that are still there."""
     found = []

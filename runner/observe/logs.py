@@ -14,16 +14,22 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING,
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+LINE_LIMIT = 4000
+"""How much of a message is logged, in characters: tasks can print megabytes."""
+
+
 class LineFormatter(logging.Formatter):
-    """One record, one line: what brokers, tasks and users send can neither break a line nor forge one."""
+    """One record, one line: what brokers, tasks and users send can neither break a line nor forge or flood one."""
 
     def __init__(self) -> None:
         """The text format: time, level, message."""
         super().__init__("%(asctime)s\t%(levelname)s\t%(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
-        """The line, with control characters of the message escaped."""
-        record.message = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], record.message)
+        """The line: a message that is not too long, with its control characters escaped."""
+        omitted = len(record.message) - LINE_LIMIT
+        message = record.message[:LINE_LIMIT] + (f"… ({omitted} more characters)" if omitted > 0 else "")
+        record.message = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], message)
         return super().formatMessage(record)
 
 

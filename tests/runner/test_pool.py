@@ -27,7 +27,7 @@ from runner.execution.sandbox.executor import SandboxExecutor
 from runner.execution.sandbox.folders import PREFIX, Folder, remove_abandoned
 from runner.execution.sandbox.verdicts import MOST_KEPT, Verdicts
 from tests.sandbox import EVERYTHING, executor_with, started
-from tests.support import ROOT, children_of, code_settings, eventually
+from tests.support import ROOT, children_of, code_settings, eventually, is_running
 
 pytestmark = [pytest.mark.needs("proc"), pytest.mark.needs("landlock")]
 ITEMS = [{"json": {"n": 1}}]
@@ -71,14 +71,22 @@ async def first_print(executor: SandboxExecutor, text: str) -> tuple[asyncio.Tas
 async def test_a_zygote_that_dies_takes_its_tasks_with_it_and_is_replaced() -> None:
     async with started(**EVERYTHING) as executor:
         for _ in range(2):
-            running, [worker, zygote] = await first_print(
-                executor, "import os, time\nprint(os.getpid(), os.getppid())\ntime.sleep(1000)"
-            )
+            text = """
+                import os, time
+                place = os.environ["TMPDIR"]
+                open(place + "/left", "w").close()
+                print(os.getpid(), os.getppid(), place[1:])
+                time.sleep(1000)
+                """
+            running, [worker, zygote, place] = await first_print(executor, text)
+            folder = Path("/", place.strip("'"))
+            assert folder.exists()
             os.kill(int(zygote), signal.SIGKILL)
             with pytest.raises(TaskFailed, match="The process that tasks are forked from has ended"):
                 await running
-            assert not Path(f"/proc/{worker}").exists()
+            assert not is_running(worker)
             assert await run(executor, "return _items") == ITEMS
+            await eventually(lambda: not folder.exists(), "what the old zygote's tasks left is swept")
 
 
 async def test_a_worker_that_dies_while_it_waits_costs_no_task_anything() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 import attrs
@@ -56,25 +55,28 @@ class Conversation:
         self._on_compiled = on_compiled
         self._assembly = Assembly(terms.result_limit)
         self._prints_left = terms.max_prints + 1  # and the line about those that were left out
+        self._print_bytes_left = wire.PRINTS_LIMIT
         self._cutter = wire.Cutter()
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Raw] = self._loop.create_future()
-        self._is_first = True
+        self._may_compile = False
+        self._has_heard_all = True
         self._is_reading = False
 
     async def hold(self, compiled: bytes) -> Raw:
         """Tell the worker its task, and return the result.
 
         Parameters:
-            compiled: the code, if it is known.
+            compiled: the code, if it is known. If not, the first thing that the worker says may be the code.
 
         Raises:
             TaskFailed: there is no result.
-            NotStarted: the worker was gone before it had heard of the task.
+            NotStarted: the worker was gone before it had heard all of the task, so that no code has run.
         """
         worker = self._worker
         if worker.status is not None:
             raise NotStarted
+        self._may_compile = not compiled
         worker.watch(self._ended)
         self._loop.add_reader(worker.line, self._read)
         try:
@@ -87,26 +89,40 @@ class Conversation:
                 self._outcome.exception()  # it may have failed while it was still being told
 
     async def _tell(self, compiled: bytes) -> None:
-        """Send the task. A worker that is gone, or has answered already, is heard of in other ways."""
+        """Send the task. Whether a worker is gone is heard of in other ways; here, that it has not read everything."""
         settings = memoryview(self._request.settings)
         head = wire.NUMBER.pack(len(compiled)) + compiled
         header = wire.HEADER.pack(wire.TASK, len(head) + len(settings))
         small = len(settings) <= wire.PIECE
         pieces: list[bytes | memoryview] = [b"".join((header, head, settings))] if small else [header + head, settings]
-        with contextlib.suppress(OSError):
+        try:
             for piece in pieces:
                 await self._loop.sock_sendall(self._worker.line, piece)
+        except OSError:
+            self._has_heard_all = False
 
     # What the worker says
 
+    def _received(self) -> bytes | None:
+        """What has come: None if nothing has, nothing if nothing will.
+
+        The end of a worker that has left something unread is told as a reset. It reads all of its task first.
+        """
+        try:
+            return self._worker.line.recv(CHUNK)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            self._has_heard_all = False
+            return b""
+        except OSError:
+            return b""
+
     def _read(self) -> None:
         """Take what has come, a little of it at a time."""
-        try:
-            data = self._worker.line.recv(CHUNK)
-        except BlockingIOError:
+        data = self._received()
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self._loop.remove_reader(self._worker.line)  # its end is told by its zygote, or else it has hung up
             self._loop.call_later(EXIT_TIMEOUT, self._ended)
@@ -142,32 +158,27 @@ class Conversation:
             self._loop.add_reader(self._worker.line, self._read)
 
     def _hear(self, kind: int, payload: bytes) -> None:
-        is_first, self._is_first = self._is_first, False
+        may_compile, self._may_compile = self._may_compile, False
         if kind in parts.MEANINGS:
             self._assembly.add(kind, payload)
             if kind == parts.END:
                 self._outcome.set_result(self._assembly.result())
         elif kind == wire.PRINT:
-            if not self._prints_left:
-                raise TaskFailed("The task's process prints more than it may")
             self._prints_left -= 1
+            self._print_bytes_left -= len(payload)
+            if min(self._prints_left, self._print_bytes_left) < 0:
+                raise TaskFailed("The task's process prints more than it may")
             self._request.print(print_in(payload))
         elif kind == wire.ERROR:
             raise failure_in(payload, self._worker.output.text())
-        elif kind == wire.COMPILED and is_first:
+        elif kind == wire.COMPILED and may_compile:
             self._on_compiled(payload)
         else:
             raise ValueError(kind)
 
     def _ended(self) -> None:
         """The worker has ended, or has hung up; what it said before comes first."""
-        while not self._outcome.done():
-            try:
-                data = self._worker.line.recv(CHUNK)
-            except OSError:
-                data = b""
-            if not data:
-                break
+        while not self._outcome.done() and (data := self._received()):
             self._cutter.feed(data)
             self._take_all()
         if not self._outcome.done():
@@ -185,6 +196,8 @@ class Conversation:
             self._outcome.set_exception(TaskFailed("The task's process does not keep to the protocol"))
 
     def _explained(self) -> Exception:
+        if not self._has_heard_all:
+            return NotStarted()
         status, output = self._worker.status, self._worker.output.text()
         if status == LOST:
             return TaskFailed("The process that tasks are forked from has ended, and this task with it", output or None)

@@ -27,7 +27,7 @@ from runner.scope import to_the_end
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How many workers may be gone before they hear of a task, until it fails."""
+"""How many workers may be gone before they have heard all of a task, beside those that waited, until it fails."""
 
 
 class SandboxExecutor:
@@ -116,7 +116,7 @@ class SandboxExecutor:
         if self._pool is None:
             raise AssertionError("execute() follows start()")
         key = self._verdicts.key_of(request.settings)
-        for _ in range(ATTEMPTS):
+        for _ in range(self._pool.ahead + ATTEMPTS):
             worker = await self._pool.take()
             try:
                 conversation = Conversation(

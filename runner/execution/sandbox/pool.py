@@ -42,7 +42,8 @@ class Pool:
         """
         self.report = Report()
         self._order = order
-        self._ahead = ahead
+        self.ahead = ahead
+        """How many workers wait for tasks."""
         self._spawn = spawn
         self._clock = clock
         self._zygote: ZygoteProcess | None = None
@@ -117,7 +118,7 @@ class Pool:
         """Ask for as many workers as are wanted, or to be there ahead."""
         if self._zygote is None or self._zygote.is_gone or self._scope is None:
             return
-        lacking = len(self._wanted) + self._ahead - len(self._waiting) - self._forking
+        lacking = len(self._wanted) + self.ahead - len(self._waiting) - self._forking
         for _ in range(lacking):
             self._forking += 1
             self._scope.spawn(self._fork(self._zygote), "forking a worker")

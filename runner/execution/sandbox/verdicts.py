@@ -58,7 +58,7 @@ class Verdicts:
 
     def keep(self, key: Key | None, compiled: bytes) -> None:
         """Remember compiled code."""
-        if key is None or key in self._kept:
+        if key is None or not compiled or key in self._kept:
             return
         self._kept[key] = compiled
         self._size[0] += _cost(key, compiled)

@@ -2,7 +2,7 @@
 
 Two kinds of sockets. The control line joins the runner and the zygote, which the runner trusts little once it has
 forked a task, and obeys. A task's line joins the runner and one worker: to the worker goes one TASK; from it come
-at most one COMPILED, any number of PRINTs and of the parts of a result (see `parts`), and one ERROR or the result's
+one COMPILED if the code had to be compiled, PRINTs, the parts of a result (see `parts`), and one ERROR or the result's
 end. The runner trusts none of it.
 """
 
@@ -37,7 +37,7 @@ MEANINGS = {
     TASK: "the compiled code if it is known (4 bytes of length before it), and the settings of a task",
     PRINT: "the arguments of one call of print, as a JSON list of texts",
     ERROR: "why the task has no result, as JSON; nothing follows",
-    COMPILED: "the code, compiled; before any of it runs, so that nobody else's words are in it",
+    COMPILED: "the code, compiled; nothing if it is too long; before any of it runs, so that it has no say in it",
     ORDER: "what the zygote is to be, as JSON (see `order`)",
     FORK: "fork a worker",
     KILL: "kill a worker: its number (4 bytes)",
@@ -58,6 +58,12 @@ END = struct.Struct("!Ii")
 
 TEXTS_LIMIT = 1024**2
 """The longest PRINT or ERROR that is taken, in bytes."""
+
+PRINTS_LIMIT = 8 * 1024**2
+"""The longest that all PRINTs of a task together may be, in bytes: n8n holds them in memory, and the log on disk."""
+
+LAST_PRINT_LIMIT = 1024
+"""How much of that is kept for the line about what was left out, in bytes."""
 
 COMPILED_LIMIT = 4 * 1024**2
 """The longest COMPILED that is taken, in bytes."""

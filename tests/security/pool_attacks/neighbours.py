@@ -99,12 +99,6 @@ NEIGHBOURS = [
             """,
         },
         twice=True,
-        won={
-            "later: settings of standard input": dict.fromkeys(
-                ("stdlib", "full"),
-                "descriptor 0 of all workers is the zygote's: what F_SETFL sets is left for later tasks",
-            )
-        },
     ),
     *table(
         {
@@ -113,12 +107,6 @@ NEIGHBOURS = [
         },
         twice=True,
         unproven="there is no runner outside of a pool that would keep it",
-        won={
-            "later: what the runner keeps of its code, which is too long": dict.fromkeys(
-                ("stdlib", "full"),
-                "a worker does not send compiled code of more than 4 MiB, so the first COMPILED is the user's to forge",
-            )
-        },
     ),
     *table(
         {

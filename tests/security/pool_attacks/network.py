@@ -159,10 +159,5 @@ WITH_THE_NETWORK = table(
         "network: processes are still refused": "return os.posix_spawn('/bin/true', ['true'], {})",
     },
     unproven="these are about what is left where the network is allowed",
-    won={
-        "network: a connection that lingers is given to the runner": {
-            "network": "a task sends the runner a connection with SO_LINGER, and the runner stands still closing it"
-        }
-    },
     alone=True,
 )

@@ -22,9 +22,10 @@ class Printer:
     """What stands in for the builtin `print`. Takes the same arguments."""
 
     def __init__(self, line: wire.Line, limit: int) -> None:
-        """A `print` that sends at most `limit` calls along the `line`."""
+        """A `print` that sends at most `limit` calls along the `line`, and not more than the runner takes."""
         self._line = line
-        self._left = limit
+        self._calls_left = limit
+        self._bytes_left = wire.PRINTS_LIMIT - wire.LAST_PRINT_LIMIT
         self._omitted = 0
         self._lock = _thread.RLock()
         self._builtin = builtins.print
@@ -42,24 +43,27 @@ class Printer:
             file = sys.stderr  # in a process that the code has forked
         if file is not self._stdout:
             self._builtin(*values, sep=sep, end=end, file=file, flush=flush)
-        elif self._is_within_limit():
-            self._send(_texts(values, sep, end))
-
-    def _is_within_limit(self) -> bool:
-        with self._lock:
-            if self._left:
-                self._left -= 1
-                return True
+        elif self._calls_left and self._bytes_left:
+            self._send(texts_to_json(_texts(values, sep, end)))
+        else:
             self._omitted += 1
-            return False
+
+    def _send(self, document: bytes) -> None:
+        """Send a call; the first that does not fit is also the last, so that what is shown has no gaps."""
+        with self._lock:
+            if not self._calls_left or len(document) > self._bytes_left:
+                self._bytes_left = 0
+                self._omitted += 1
+                return
+            self._calls_left -= 1
+            self._bytes_left -= len(document)
+            self._line.send(wire.PRINT, document)
 
     def finish(self) -> None:
         """Say how many calls were left out."""
         if self._omitted:
-            self._send([f"[Output truncated - {self._omitted} more print statements]"])
-
-    def _send(self, texts: list[str]) -> None:
-        self._line.send(wire.PRINT, texts_to_json(texts))
+            line = f"[Output truncated - {self._omitted} more print statements]"
+            self._line.send(wire.PRINT, texts_to_json([line]))
 
 
 def _texts(values: tuple[Any, ...], sep: str | None, end: str | None) -> list[str]:

@@ -89,13 +89,15 @@ class Worker:
         return None
 
     def _compiled(self, settings: Settings, known: memoryview) -> Compiled:
-        """The code, compiled by an earlier worker or here; the runner keeps it for the next one."""
+        """The code, compiled by an earlier worker or here; the runner keeps it for the next one.
+
+        It is told even if it is too long to be sent, so that nothing that the code says is taken for it.
+        """
         text = settings["code"]
         show_source(text)
         if known:
             return Compiled.from_bytes(known)
         ready = compiled(text, MODES[settings["nodeMode"]][0], self._terms.policy)
         document = ready.to_bytes()
-        if len(document) <= wire.COMPILED_LIMIT:
-            self._line.send(wire.COMPILED, document)
+        self._line.send(wire.COMPILED, document if len(document) <= wire.COMPILED_LIMIT else b"")
         return ready

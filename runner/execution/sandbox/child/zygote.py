@@ -61,7 +61,8 @@ class Zygote:
         self._living: dict[int, Forked] = {}
         self._folders: list[str] = []
         self._folders_made = 0
-        self._to_sweep: list[str] = []
+        self._to_sweep = [entry.path for entry in os.scandir(order.folders)]
+        """Folders that tasks have left; at first those of a zygote that has died, if this one takes its place."""
         self._sweeper = 0
 
     def prepare(self) -> None:
@@ -92,6 +93,8 @@ class Zygote:
         poll = select.poll()
         poll.register(self._line, select.POLLIN)
         poll.register(waker, select.POLLIN)
+        if self._to_sweep:
+            self._start_sweeper()
         while True:
             for descriptor, _ in poll.poll():
                 if descriptor == waker:
@@ -138,7 +141,8 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             line, written = (os.dup(line), os.dup(written)) if min(line, written) <= WORKERS_LINE else (line, written)
-            for descriptor, place in ((line, WORKERS_LINE), (written, 1), (written, 2)):
+            nothing = os.open(os.devnull, os.O_RDONLY)  # the zygote's own has flags that all would share
+            for descriptor, place in ((line, WORKERS_LINE), (nothing, 0), (written, 1), (written, 2)):
                 os.dup2(descriptor, place, inheritable=False)
             os.closerange(WORKERS_LINE + 1, 1 << 30)
             report = self._confinement.confine_worker(folder, os.environ)
@@ -174,7 +178,8 @@ class Zygote:
 
     def _new_folder(self) -> str:
         self._folders_made += 1
-        folder = os.path.join(self._order.folders, f"task-{self._folders_made}")  # noqa: PTH118
+        name = f"task-{os.getpid()}-{self._folders_made}"  # not one of the zygote whose place this may have taken
+        folder = os.path.join(self._order.folders, name)  # noqa: PTH118
         os.mkdir(folder, 0o700)  # noqa: PTH102
         return folder
 

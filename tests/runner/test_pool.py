@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ async def first_print(executor: SandboxExecutor, text: str) -> tuple[asyncio.Tas
     return running, json.loads(bytes(await printed))
 
 
+def _is_gone(place: Path) -> bool:
+    return not place.exists()
+
+
 # Deaths
 
 
@@ -86,7 +91,7 @@ async def test_a_zygote_that_dies_takes_its_tasks_with_it_and_is_replaced() -> N
                 await running
             assert not is_running(worker)
             assert await run(executor, "return _items") == ITEMS
-            await eventually(lambda: not folder.exists(), "what the old zygote's tasks left is swept")
+            await eventually(partial(_is_gone, folder), "what the old zygote's tasks left is swept")
 
 
 async def test_a_worker_that_dies_while_it_waits_costs_no_task_anything() -> None:

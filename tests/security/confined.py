@@ -33,7 +33,8 @@ def main() -> None:
         if order["forked"] and (worker := os.fork()):
             os._exit(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) & 0xFF)
         own.mkdir(0o700)
-        report = list(confinement.confine_worker(world.own, os.environ))
+        place = confinement.prepare(world.own, os.environ)
+        report = list(confinement.report(confinement.confine_worker(place)))
     else:
         own.mkdir()
     programs = {**attacks.ATTACKS, **harmless.PROGRAMS}

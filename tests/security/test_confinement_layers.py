@@ -295,7 +295,8 @@ confinement = Confinement(Spec(folders, ("/",)), kernel)
 confinement.confine_zygote()
 folder = folders + "/own"
 os.mkdir(folder)
-print(json.dumps(list(confinement.confine_worker(folder, os.environ))))
+results = confinement.confine_worker(confinement.prepare(folder, os.environ))
+print(json.dumps(list(confinement.report(results))))
 """
 
 
@@ -352,7 +353,8 @@ def test_an_architecture_that_is_not_known(tmp_path: Any) -> None:
 
 def test_a_worker_needs_a_zygote(tmp_path: Any) -> None:
     with pytest.raises(AssertionError):
-        Confinement(Spec(str(tmp_path)), Kernel("")).confine_worker(str(tmp_path), {})
+        confinement = Confinement(Spec(str(tmp_path)), Kernel(""))
+        confinement.confine_worker(confinement.prepare(str(tmp_path), {}))
 
 
 # Plain values.

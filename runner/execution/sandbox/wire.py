@@ -161,6 +161,10 @@ class Line:
         self._owner = os.getpid()
         self._lock = _thread.RLock()
 
+    def claim(self) -> None:
+        """Make it this process's own, which may have been forked since this object was made."""
+        self._owner = os.getpid()
+
     def is_ours(self) -> bool:
         """Whether this process may use it. One that the user's code has forked may not: it is not the task."""
         return os.getpid() == self._owner

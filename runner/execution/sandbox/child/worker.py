@@ -38,10 +38,10 @@ class Terms(NamedTuple):
 
 
 class Worker:
-    """The one task of this process. Made when nothing of the task is known yet."""
+    """The one task of a process. Made before that is forked, as all that can be is."""
 
     def __init__(self, descriptor: int, terms: Terms) -> None:
-        """A worker that is spoken with at `descriptor`."""
+        """A worker that will be spoken with at `descriptor`. From here on, `print` is the task's."""
         self._descriptor = descriptor
         self._terms = terms
         self._line = wire.Line(descriptor)
@@ -53,17 +53,24 @@ class Worker:
 
     def work(self) -> NoReturn:
         """Take one task, answer it, and end this process."""
-        try:
-            _, payload = wire.read_frame(self._descriptor)
-            renew()
-            failure = self._answer(memoryview(payload))
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-            if self._line.is_ours():  # or else forked by the code, and come all the way back here
-                self._finish(failure)
-        except (EOFError, OSError):
-            pass  # the runner is gone, or the code has closed the line: there is nobody to tell
+        self._line.claim()
+        with contextlib.suppress(EOFError, OSError):  # the runner is gone, or the code has closed the line
+            self.take_one()
         os._exit(0)
+
+    def take_one(self) -> None:
+        """Take one task and answer it.
+
+        Raises:
+            EOFError, OSError: the line is closed.
+        """
+        _, payload = wire.read_frame(self._descriptor)
+        renew()
+        failure = self._answer(memoryview(payload))
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        if self._line.is_ours():  # or else forked by the code, and come all the way back here
+            self._finish(failure)
 
     def _finish(self, failure: Failure | None) -> None:
         self._printer.finish()

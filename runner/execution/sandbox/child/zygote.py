@@ -6,6 +6,7 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import gc
 import io
 import json
@@ -27,11 +28,12 @@ if __name__ == "__main__":
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
+from runner.execution.sandbox.child.rehearsal import rehearse
 from runner.execution.sandbox.child.sweep import sweep
 from runner.execution.sandbox.child.worker import Terms, Worker
-from runner.execution.sandbox.confinement.confine import Confinement
+from runner.execution.sandbox.confinement.confine import Confinement, Place
 from runner.execution.sandbox.confinement.readable import readable_paths
-from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.confinement.report import Result
 from runner.execution.sandbox.confinement.spec import Spec
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.order import Order
@@ -46,7 +48,7 @@ WORKERS_LINE = 3
 class Forked(NamedTuple):
     """A worker that lives."""
 
-    folder: str
+    place: Place
     touched: int
     """When its folder was changed last, before it had it."""
 
@@ -59,8 +61,8 @@ class Zygote:
         self._line = line
         self._order = order
         self._living: dict[int, Forked] = {}
-        self._folders: list[str] = []
-        self._folders_made = 0
+        self._places: list[Place] = []
+        self._places_made = 0
         self._to_sweep = [entry.path for entry in os.scandir(order.folders)]
         """Folders that tasks have left; at first those of a zygote that has died, if this one takes its place."""
         self._sweeper = 0
@@ -78,17 +80,20 @@ class Zygote:
         spec = Spec.of({**given, "folders": self._order.folders, "read": read})
         self._confinement = Confinement(spec)
         self._confinement.confine_zygote()
-        self._terms = Terms.of(policy, Surroundings(spec.memory, network=spec.network), self._order.max_prints)
-        self._report = self._try_out()
+        results = self._try_out()
+        self._achieved = [result.achieved for result in results]
+        terms = Terms.of(policy, Surroundings(spec.memory, network=spec.network), self._order.max_prints)
+        rehearse(terms)
+        self._worker = Worker(WORKERS_LINE, terms)
         gc.collect()
         gc.freeze()
-        document = {"report": list(self._report), "problems": problems}
+        document = {"report": list(self._confinement.report(results)), "problems": problems}
         self._say(wire.READY, json.dumps(document).encode("ascii"))
 
     def serve(self) -> None:
         """Fork workers and tell of their ends until the runner is gone."""
         waker, awakened = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(awakened, warn_on_full_buffer=False)
         poll = select.poll()
         poll.register(self._line, select.POLLIN)
@@ -116,15 +121,16 @@ class Zygote:
         """Fork a worker, and pass its line and its output on."""
         descriptors: list[int] = []
         try:
-            folder = self._folders.pop() if self._folders else self._new_folder()
+            place = self._places.pop() if self._places else self._new_place()
             ours, theirs = socket.socketpair()
-            descriptors += [ours.detach(), theirs.detach()]
-            descriptors += os.pipe()
-            ours_line, line, output, written = descriptors
-            forked = Forked(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116
+            descriptors += [ours.detach(), theirs.detach(), *os.pipe()]
+            descriptors.append(os.open(os.devnull, os.O_RDONLY))  # one of its own, or all would share its flags
+            ours_line, line, output, written, nothing = descriptors
+            forked = Forked(place, os.stat(place.folder).st_mtime_ns)  # noqa: PTH116
+            self._confinement.name(place.folder, os.environ)
             worker = os.fork()
             if not worker:
-                self._become_worker(line, written, folder)
+                self._become_worker(place, (nothing, written, written, line))
             self._living[worker] = forked
             header = b"".join(wire.pack(wire.FORKED, wire.NUMBER.pack(worker)))
             socket.send_fds(self._line, [header], [ours_line, output])
@@ -134,21 +140,23 @@ class Zygote:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _become_worker(self, line: int, written: int, folder: str) -> None:
-        """Go on as a worker, in the child; never returns."""
+    def _become_worker(self, place: Place, descriptors: tuple[int, ...]) -> None:
+        """Go on as a worker, in the child; never returns. What is not needed here has been done before the fork.
+
+        Parameters:
+            descriptors: what it is to have at 0, 1, 2, and as its line; all above these.
+        """
         status = wire.EXIT_NOT_CONFINED
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            line, written = (os.dup(line), os.dup(written)) if min(line, written) <= WORKERS_LINE else (line, written)
-            nothing = os.open(os.devnull, os.O_RDONLY)  # the zygote's own has flags that all would share
-            for descriptor, place in ((line, WORKERS_LINE), (nothing, 0), (written, 1), (written, 2)):
-                os.dup2(descriptor, place, inheritable=False)
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
+            results = self._confinement.confine_worker(place)
+            for number, descriptor in enumerate(descriptors):
+                os.dup2(descriptor, number, inheritable=False)
             os.closerange(WORKERS_LINE + 1, 1 << 30)
-            report = self._confinement.confine_worker(folder, os.environ)
-            if report.achievements() == self._report.achievements():
+            if [result.achieved for result in results] == self._achieved:
                 status = 1
-                Worker(WORKERS_LINE, self._terms).work()
+                self._worker.work()
         except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
             sys.excepthook(*sys.exc_info())
         finally:
@@ -176,19 +184,20 @@ class Zygote:
 
     # Folders
 
-    def _new_folder(self) -> str:
-        self._folders_made += 1
-        name = f"task-{os.getpid()}-{self._folders_made}"  # not one of the zygote whose place this may have taken
+    def _new_place(self) -> Place:
+        self._places_made += 1
+        name = f"task-{os.getpid()}-{self._places_made}"  # not one of the zygote whose place this may have taken
         folder = os.path.join(self._order.folders, name)  # noqa: PTH118
         os.mkdir(folder, 0o700)  # noqa: PTH102
-        return folder
+        return self._confinement.prepare(folder, os.environ)
 
     def _reuse(self, forked: Forked) -> None:
         """Keep a folder that is as it was for another task, and have any other one swept."""
-        if os.stat(forked.folder).st_mtime_ns == forked.touched:  # noqa: PTH116
-            self._folders.append(forked.folder)
+        if os.stat(forked.place.folder).st_mtime_ns == forked.touched:  # noqa: PTH116
+            self._places.append(forked.place)
         else:
-            self._to_sweep.append(forked.folder)
+            forked.place.close()
+            self._to_sweep.append(forked.place.folder)
 
     def _start_sweeper(self) -> None:
         """Sweep in a process of its own, since what a task has left may be a million files."""
@@ -206,31 +215,37 @@ class Zygote:
             finally:
                 os._exit(0)
 
-    def _try_out(self) -> Report:
+    def _try_out(self) -> list[Result]:
         """What a worker achieves, as one that gets no task says."""
-        folder = self._new_folder()
+        place = self._new_place()
         reading, writing = os.pipe()
         probe = os.fork()
         if not probe:
             try:
-                report = self._confinement.confine_worker(folder, os.environ)
-                os.write(writing, json.dumps(list(report)).encode("ascii"))
+                results = self._confinement.confine_worker(place)
+                os.write(writing, json.dumps(results).encode("ascii"))
             finally:
                 os._exit(0)
         os.close(writing)
         with io.FileIO(reading) as pipe:
             document = pipe.readall()
         os.waitpid(probe, 0)
-        self._folders.append(folder)
+        self._places.append(place)
         if not document:
             raise OSError("a worker could not be confined")
-        return Report(json.loads(document))
+        return [Result(*result) for result in json.loads(document)]
+
+
+def _nothing(*_: object) -> None:
+    """Handle a signal that is only to wake the zygote up."""
 
 
 def main(descriptor: int) -> None:
     """Be a zygote, until the runner is gone."""
     line = socket.socket(fileno=descriptor)
     line.set_inheritable(False)
+    while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
+        pass  # so that what a worker gets is never where it belongs already
     _, payload = wire.read_frame(descriptor)
     zygote = Zygote(line, Order.from_json(payload))
     try:

@@ -2,12 +2,16 @@
 
     confinement = Confinement(spec)
     confinement.confine_zygote()
+    place = confinement.prepare(folder, os.environ)
     ...
     if os.fork() == 0:
-        report = confinement.confine_worker(folder, os.environ)
+        results = confinement.confine_worker(place)
 
 Both may be called in one process, one after the other. There must be no other thread: most of this holds for a thread
 and what it starts. And no descriptor that a task is not to use: what is open stays open, whatever its path.
+
+What can be done before the fork is done there: each page of memory that a fresh process writes to has to be copied
+first, and that takes most of the time of a short task.
 
 The zygote may fork, wait, use the sockets it has, make pairs, write below the folder of the tasks' folders, and import
 what may be read. It may start no program and use no `pidfd`.
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
+from typing import NamedTuple
 
 from runner.execution.sandbox.confinement import rules
 from runner.execution.sandbox.confinement.kernel import Kernel
@@ -40,6 +45,23 @@ PER_THREAD = ("capabilities", "privileges", "files", "folder")
 """The layers that threads do not share."""
 
 
+class Place(NamedTuple):
+    """The temporary folder of a task, and what confines a worker to it. For any number of workers, one at a time."""
+
+    folder: str
+    ruleset: int
+    """The descriptor of Landlock's rules; NO_RULESET where there is no Landlock."""
+    result: Result
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self.ruleset != NO_RULESET:
+            os.close(self.ruleset)
+
+
+NO_RULESET = -1
+
+
 class Confinement:
     """What tasks are confined to, and all that can be prepared for it once."""
 
@@ -53,10 +75,14 @@ class Confinement:
         self._worker_filter: Program | None = None
         self._worker_limits: Limits | None = None
         self._paths: list[tuple[str, int]] = []
+        self._home = ""
+        self._filtered = complete("system calls", "")
+        self._files_confined = complete("files", f"Landlock, ABI {self._landlock.abi}")
 
     def confine_zygote(self) -> Report:
         """Confine this process as far as it can go and still fork workers. Once; nothing is raised."""
         spec, kernel = self._spec, self._kernel
+        os.umask(0o077)
         victim = go_first()
         user = leave_root(spec.user, spec.folders)  # capabilities are needed for it
         before = baseline()
@@ -71,30 +97,57 @@ class Confinement:
         filtered = self._filter(self._assembled((*rules.ZYGOTE, *network)))
         results += [filtered, self._network(filtered)]
         self._worker_filter = self._assembled(self._worker_rules())
+        if self._worker_filter is not None:
+            self._worker_filter.load()
+            self._filtered = self._filtered._replace(why=f"a filter of {len(self._worker_filter.instructions)} steps")
         self._worker_limits = worker_limits(spec, before)
         self._zygote = os.getpid()
         self._report = Report(results)
         return self._report
 
-    def confine_worker(self, folder: str, environment: MutableMapping[str, str]) -> Report:
-        """Confine this process to one task, whose temporary folder is there already; report of all layers.
+    def prepare(self, folder: str, environment: MutableMapping[str, str]) -> Place:
+        """Prepare for workers whose temporary folder this is.
 
         Parameters:
             folder: below `Spec.folders`, made since the zygote was confined and by it, or else owned by the same user.
-            environment: where the task looks for it, as TMPDIR, and as HOME if there is none.
+            environment: where the tasks look for it, as TMPDIR, and as HOME if there is none.
+
+        Raises:
+            OSError: there is no such folder, or there are no descriptors left.
         """
+        self.name(folder, environment)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return Place(folder, NO_RULESET, missing("folder", f"{folder} cannot be written"))
+        if not self._landlock.abi:
+            return Place(folder, NO_RULESET, partial("folder", f"{folder}, but those of other tasks are open as well"))
+        ruleset = self._landlock.ruleset((*self._paths, (folder, WRITE)), network=self._spec.network)
+        return Place(folder, ruleset, complete("folder", folder))
+
+    def name(self, folder: str, environment: MutableMapping[str, str]) -> None:
+        """Tell tasks by their environment that this is their temporary folder."""
+        environment["TMPDIR"] = folder
+        if environment.get("HOME", self._home) == self._home:
+            environment["HOME"] = self._home = folder
+
+    def confine_worker(self, place: Place) -> list[Result]:
+        """Confine this process to one task, and return what was achieved, layer by layer, on top of the zygote's."""
         if self._zygote is None or self._worker_limits is None:
             raise AssertionError("a worker is what a confined zygote has forked, or has become")
-        os.umask(0o077)
-        environment["TMPDIR"] = folder
-        environment.setdefault("HOME", folder)
-        parent = None if self._zygote == os.getpid() else self._zygote
-        results = [die_with_parent(self._kernel, parent)]
-        files = self._files((folder, WRITE))
-        results += [files, self._folder(folder, files), *self._worker_limits.set()]
-        results.append(self._filter(self._worker_filter))
-        report = self._report.and_then(results)
-        return report if is_alone() else Report(_with_reservations(report))
+        is_forked = self._zygote != os.getpid()
+        results = [
+            die_with_parent(self._kernel, self._zygote if is_forked else None),
+            self._confine_files(place),
+            place.result,
+            *self._worker_limits.set(),
+            self._filter(self._worker_filter),
+        ]
+        if is_forked or is_alone():  # a process that was just forked has one thread
+            return results
+        return [*_with_reservations(self.report(results))]
+
+    def report(self, results: Iterable[Result]) -> Report:
+        """All that was achieved for a worker: the zygote's part, and then the `results` of its own."""
+        return self._report.and_then(results)
 
     def tie_to_zygote(self) -> None:
         """Have this process, which the zygote has forked for work of its own, not outlive it."""
@@ -105,18 +158,24 @@ class Confinement:
         if not self._landlock.abi:
             return missing("files", self._landlock.why)
         try:
-            self._landlock.restrict((*self._paths, *more), network=self._spec.network)
+            ruleset = self._landlock.ruleset((*self._paths, *more), network=self._spec.network)
+            try:
+                self._landlock.enforce(ruleset)
+            finally:
+                os.close(ruleset)
         except OSError as error:
             return missing("files", f"Landlock refuses: {error.strerror}")
-        return complete("files", f"Landlock, ABI {self._landlock.abi}")
+        return self._files_confined
 
-    @staticmethod
-    def _folder(folder: str, files: Result) -> Result:
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return missing("folder", f"{folder} cannot be written")
-        if files.achieved == "missing":
-            return partial("folder", f"{folder}, but those of other tasks are open as well")
-        return complete("folder", folder)
+    def _confine_files(self, place: Place) -> Result:
+        """Confine this process to the files of a place."""
+        if place.ruleset == NO_RULESET:
+            return missing("files", self._landlock.why or "there is no folder to be confined to")
+        try:
+            self._landlock.enforce(place.ruleset)
+        except OSError as error:
+            return missing("files", f"Landlock refuses: {error.strerror}")
+        return self._files_confined
 
     def _network(self, filtered: Result) -> Result:
         if self._spec.network:
@@ -137,14 +196,14 @@ class Confinement:
         return assemble(self._kernel, which) if self._kernel.is_known else None
 
     def _filter(self, program: Program | None) -> Result:
-        layer = "system calls"
+        layer = self._filtered.layer
         if program is None:
             return missing(layer, "a filter needs Linux, in 64 bit, on x86_64 or aarch64")
         try:
             program.apply(self._kernel, os.getpid())
         except OSError as error:
             return missing(layer, f"the kernel takes no filter: {error.strerror}")
-        return complete(layer, f"a filter of {len(program.instructions)} steps")
+        return self._filtered
 
 
 def _with_reservations(report: Report) -> Iterator[Result]:

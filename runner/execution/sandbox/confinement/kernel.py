@@ -26,6 +26,11 @@ class Kernel:
             syscall: what makes a system call; None for the C library's `syscall`.
         """
         self.machine = _machine() if machine is None else machine
+        self._numbers = (
+            {name: numbers[ARCHITECTURES.index(self.machine)] for name, numbers in NUMBERS.items()}
+            if self.is_known
+            else dict.fromkeys(NUMBERS)
+        )
         self._syscall = syscall or (_syscall() if self.is_known else _unknown)
 
     @property
@@ -35,7 +40,7 @@ class Kernel:
 
     def number(self, name: str) -> int | None:
         """The number of a system call; None if there is no such call."""
-        return NUMBERS[name][ARCHITECTURES.index(self.machine)] if self.is_known else None
+        return self._numbers[name]
 
     def call(self, name: str, *arguments: int) -> int:
         """Make a system call.
@@ -43,7 +48,7 @@ class Kernel:
         Raises:
             OSError: the kernel refuses it, or does not know it.
         """
-        number = self.number(name)
+        number = self._numbers[name]
         if number is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         return self._syscall(number, *arguments)

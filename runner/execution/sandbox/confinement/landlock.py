@@ -93,8 +93,8 @@ class Landlock:
         full = struct.pack("=QQQ", self._handled, tcp, SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS)
         return full[: next(size for since, size in ATTRIBUTE_SIZES if self.abi >= since)]
 
-    def restrict(self, rules: Iterable[tuple[str, int]], *, network: bool) -> None:
-        """Confine this thread to paths with rights, and all that it starts; from TCP as well, unless it is allowed.
+    def ruleset(self, rules: Iterable[tuple[str, int]], *, network: bool) -> int:
+        """A descriptor of rules: paths with rights, and no TCP unless it is allowed.
 
         Raises:
             OSError: the kernel refuses it. A path that is not there, or out of reach, is left out.
@@ -105,9 +105,18 @@ class Landlock:
         try:
             for path, rights in rules:
                 self._allow(ruleset, path, rights & self._handled)
-            self._kernel.call("landlock_restrict_self", ruleset, 0)
-        finally:
+        except BaseException:
             os.close(ruleset)
+            raise
+        return ruleset
+
+    def enforce(self, ruleset: int) -> None:
+        """Confine this thread, and all that it starts, to what the rules allow.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        self._kernel.call("landlock_restrict_self", ruleset, 0)
 
     def _allow(self, ruleset: int, path: str, rights: int) -> None:
         if self._rule is None:

@@ -15,7 +15,7 @@ RLIMIT_NPROC counts all threads of a user, the runner's too if that is the same,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from runner.execution.sandbox.confinement.report import Result, complete, missing, partial
@@ -84,13 +84,43 @@ class Limits:
 
     def __init__(self, layers: Iterable[tuple[str, str, Iterable[tuple[str, int]]]]) -> None:
         """The limits of each layer by name, with what is said of it. None is set yet."""
-        self._layers = [
-            (layer, why, [(name, *_lowered(name, most)) for name, most in limits]) for layer, why, limits in layers
-        ]
+        self._layers = [_Layer.of(layer, why, dict(limits)) for layer, why, limits in layers]
 
     def set(self) -> list[Result]:
         """Lower the limits of this process, for good: what was lower stays."""
-        return [_result(layer, why, limits) for layer, why, limits in self._layers]
+        return [layer.set() for layer in self._layers]
+
+
+class _Layer(NamedTuple):
+    """The limits of one layer, and what is said of it when all of them could be set."""
+
+    name: str
+    why: str
+    values: list[tuple[int, tuple[int, int]]]
+    achieved: Result
+
+    @classmethod
+    def of(cls, name: str, why: str, limits: Mapping[str, int]) -> _Layer:
+        lowered = {limit: _lowered(limit, most) for limit, most in limits.items()}
+        lacking = [limit for limit, found in lowered.items() if found is None]
+        values = [found for found in lowered.values() if found is not None]
+        if not values:
+            achieved = missing(name, f"{', '.join(lacking)}: not on this system")
+        elif lacking:
+            achieved = partial(name, f"{why}, without {', '.join(lacking)}")
+        elif name == "threads" and os.getuid() == 0:
+            achieved = partial(name, "root's threads are not counted; only their memory is")
+        else:
+            achieved = complete(name, why)
+        return cls(name, why, values, achieved)
+
+    def set(self) -> Result:
+        try:
+            for number, values in self.values:
+                resource.setrlimit(number, values)
+        except (OSError, ValueError) as error:
+            return missing(self.name, f"{self.why} could not be set: {error}")
+        return self.achieved
 
 
 def zygote_limits() -> Limits:
@@ -113,34 +143,17 @@ def worker_limits(spec: Spec, before: Baseline) -> Limits:
     )
 
 
-def _result(layer: str, why: str, limits: Iterable[tuple[str, int | None, tuple[int, int]]]) -> Result:
-    limits = list(limits)
-    lacking = [name for name, number, values in limits if number is None or not _set(number, values)]
-    if len(lacking) == len(limits):
-        return missing(layer, f"{', '.join(lacking)}: not on this system")
-    if lacking:
-        return partial(layer, f"{why}, without {', '.join(lacking)}")
-    if layer == "threads" and os.getuid() == 0:
-        return partial(layer, "root's threads are not counted; only their memory is")
-    return complete(layer, why)
+def _lowered(name: str, most: int) -> tuple[int, tuple[int, int]] | None:
+    """The number of a limit, and its new values; None where there is no such limit.
 
-
-def _lowered(name: str, most: int) -> tuple[int | None, tuple[int, int]]:
-    """The number of a limit, and its new values. The harder one of RLIMIT_CPU kills, a second after the other warns."""
+    The harder one of RLIMIT_CPU kills, a second after the other warns.
+    """
     number = getattr(resource, name, None)
     if number is None:
-        return None, (0, 0)
+        return None
     soft, hard = resource.getrlimit(number)
     later = most + (1 if name == "RLIMIT_CPU" else 0)
     return number, (_least(most, soft, hard), _least(later, hard))
-
-
-def _set(number: int, values: tuple[int, int]) -> bool:
-    try:
-        resource.setrlimit(number, values)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _least(*values: int) -> int:

@@ -11,6 +11,8 @@ from runner.execution.sandbox.confinement.report import Result, complete, missin
 SET_SIGNAL_AT_PARENTS_DEATH = 1
 SET_DUMPABLE = 4
 
+TIED = complete("parent", "killed at its parent's death")
+
 OOM_SCORE = "/proc/self/oom_score_adj"
 OOM_SCORE_ADDED, OOM_SCORE_MOST = 500, 1000
 
@@ -39,7 +41,7 @@ def die_with_parent(kernel: Kernel, parent: int | None) -> Result:
         return missing("parent", error.strerror or str(error))
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-    return complete("parent", "killed at its parent's death")
+    return TIED
 
 
 def go_first() -> Result:

@@ -1,0 +1,40 @@
+"""The zygote runs a few tasks of its own before it forks, so that nothing happens for the first time in a worker.
+
+The first runs of Python code write into it: the interpreter specialises it, and fills caches. In a worker, which runs
+everything once, that is time, and each page of memory that is written to has to be copied first.
+"""
+
+from __future__ import annotations
+
+import json
+import linecache
+import socket
+
+from runner.execution.sandbox import wire
+from runner.execution.sandbox.child.user_code import FILE_NAME
+from runner.execution.sandbox.child.worker import Terms, Worker
+
+TIMES = 12
+"""How often: after eight, Python takes code for warm."""
+
+CODE = """\
+print(len(_items), "items")
+return [{"json": {"n": item["json"]["n"] + 1, "text": f"{item['json']['n']}"}} for item in _items]
+"""
+CODE_FOR_EACH = """\
+return {"n": _item["json"]["n"] + 1}
+"""
+ITEMS = [{"json": {"n": n, "a": "text", "b": [1.5, None, True]}, "pairedItem": {"item": n}} for n in range(3)]
+
+
+def rehearse(terms: Terms) -> None:
+    """Run tasks in this process. Their answers go nowhere."""
+    for mode, code in (("runOnceForAllItems", CODE), ("runOnceForEachItem", CODE_FOR_EACH)):
+        settings = {"code": code, "nodeMode": mode, "continueOnFail": False, "items": ITEMS}
+        document = wire.NUMBER.pack(0) + json.dumps(settings).encode("ascii")
+        for _ in range(TIMES):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                wire.write_frame(ours.fileno(), wire.TASK, document)
+                Worker(theirs.fileno(), terms).take_one()
+    linecache.cache.pop(FILE_NAME, None)

@@ -15,6 +15,10 @@ PASSED_ON = ("LD_LIBRARY_PATH",)
 """Without these variables, some interpreters do not start."""
 
 
+LINKED_AT_ONCE = {"LD_BIND_NOW": "1"}
+"""Functions of libraries are looked up when these are loaded, or else each worker would look them up for itself."""
+
+
 class Spawned:
     """A zygote that waits for its order."""
 
@@ -51,7 +55,7 @@ def spawn(python: str | None = None, environment: Mapping[str, str] = os.environ
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(theirs.fileno(),),
-            env={name: environment[name] for name in PASSED_ON if name in environment},
+            env={**LINKED_AT_ONCE, **{name: environment[name] for name in PASSED_ON if name in environment}},
             cwd="/",
             start_new_session=True,
         )

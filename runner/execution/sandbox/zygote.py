@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Annotated
@@ -18,6 +16,7 @@ from msgspec import Meta
 
 from runner.execution.sandbox import session, wire
 from runner.execution.sandbox.confinement.report import Report
+from runner.execution.sandbox.ends import Ends
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.output import CHUNK, Output
 from runner.execution.sandbox.spawn import Spawned
@@ -30,11 +29,7 @@ FRAME_LIMITS = dict.fromkeys(
 )
 """The kinds of frames that are taken from a zygote, and how long each may be, in bytes."""
 
-MOST_DESCRIPTORS = 16
-"""How many descriptors are taken at once."""
-
-LOST_DESCRIPTOR = -1
-"""In place of a descriptor that came but could not be taken."""
+GONE = "the process that forks workers has ended"
 
 POLL_INTERVAL = 0.005
 """How often processes are looked after of whose end nobody tells, in seconds."""
@@ -63,6 +58,13 @@ class _Asked:
     """Somebody waits for a worker."""
 
     answer: asyncio.Future[Worker]
+    ends: Ends
+
+    def refuse(self, why: str) -> None:
+        """There is none."""
+        self.ends.close()
+        if not self.answer.done():
+            self.answer.set_exception(OSError(why))
 
 
 class ZygoteProcess:
@@ -78,7 +80,6 @@ class ZygoteProcess:
         self._line.setblocking(False)
         self._on_end = on_end
         self._cutter = wire.Cutter()
-        self._descriptors: deque[int] = deque()
         self._asked: deque[_Asked] = deque()
         self._workers: dict[int, Worker] = {}
         self._importing: str | None = None
@@ -112,10 +113,13 @@ class ZygoteProcess:
             OSError: there is none to be had; says why.
         """
         if self.is_gone:
-            raise OSError("the process that forks workers has ended")
-        asked = _Asked(self._loop.create_future())
+            raise OSError(GONE)
+        asked = _Asked(self._loop.create_future(), Ends.make())
         self._asked.append(asked)
-        self._say(wire.FORK, b"")
+        try:
+            asked.ends.pass_on(self._line, b"".join(wire.pack(wire.FORK, b"")))
+        except OSError:
+            self._ended()
         try:
             return await asked.answer
         except asyncio.CancelledError:  # of a future that is not done, `_forked` takes care
@@ -139,16 +143,11 @@ class ZygoteProcess:
 
     def _read(self) -> None:
         try:
-            data, descriptors, flags, _ = socket.recv_fds(self._line, CHUNK, MOST_DESCRIPTORS)
+            data = self._line.recv(CHUNK)
         except BlockingIOError:
             return
         except OSError:
-            data, descriptors, flags = b"", [], 0
-        if flags & socket.MSG_CTRUNC:  # this process has no room for them; those of one worker come at a time
-            for descriptor in descriptors:
-                os.close(descriptor)
-            descriptors = [LOST_DESCRIPTOR] * 2
-        self._descriptors += descriptors
+            data = b""
         if not data:
             self._ended()
             return
@@ -162,14 +161,14 @@ class ZygoteProcess:
 
     def _hear(self, kind: int, payload: bytes) -> None:
         if kind == wire.FORKED:
-            self._forked(wire.NUMBER.unpack(payload)[0], self._descriptors.popleft(), self._descriptors.popleft())
+            self._forked(wire.NUMBER.unpack(payload)[0], self._asked.popleft())
         elif kind == wire.ENDED:
             pid, status = wire.END.unpack(payload)
             worker = self._workers.pop(pid, None)
             if worker is not None:
                 worker.ended(status)
         elif kind == wire.NOT_FORKED:
-            self._refuse(payload.decode("utf-8", "replace"))
+            self._asked.popleft().refuse(payload.decode("utf-8", "replace"))
         elif kind == wire.IMPORTING:
             self._importing = payload.decode()
         elif kind == wire.READY:
@@ -182,24 +181,13 @@ class ZygoteProcess:
         else:
             raise ValueError(f"a frame of kind {kind}")
 
-    def _forked(self, pid: int, line: int, output: int) -> None:
-        if line == LOST_DESCRIPTOR:
-            self.kill(pid)
-            self._refuse(os.strerror(errno.EMFILE))
-            return
-        worker = Worker(pid, socket.socket(fileno=line), Output(output), lambda: self.kill(pid))
+    def _forked(self, pid: int, asked: _Asked) -> None:
+        worker = Worker(pid, asked.ends.line, Output(asked.ends.output), lambda: self.kill(pid))
         self._workers[pid] = worker
-        answer = self._asked.popleft().answer
-        if answer.done():
+        if asked.answer.done():
             _discard(worker)
         else:
-            answer.set_result(worker)
-
-    def _refuse(self, why: str) -> None:
-        """Tell the first who waits that there is no worker."""
-        answer = self._asked.popleft().answer
-        if not answer.done():
-            answer.set_exception(OSError(why))
+            asked.answer.set_result(worker)
 
     # Its end
 
@@ -209,13 +197,14 @@ class ZygoteProcess:
             return
         self.is_gone = True
         self._loop.remove_reader(self._line)
-        for asked in self._asked:
-            if not asked.answer.done():
-                asked.answer.set_exception(OSError("the process that forks workers has ended"))
-        self._asked.clear()
+        self._refuse_all()
         if not self._ready.done():
             self._ready.set_exception(NotReady(self._output.text()[-1000:] or "it ended", self._importing))
         self._on_end()
+
+    def _refuse_all(self) -> None:
+        while self._asked:
+            self._asked.popleft().refuse(GONE)
 
     async def close(self) -> None:
         """End it and its workers, and return when they are gone."""
@@ -231,10 +220,7 @@ class ZygoteProcess:
         for worker in [*self._workers.values()]:
             worker.ended(-1)
         self._workers.clear()
-        for descriptor in self._descriptors:
-            if descriptor != LOST_DESCRIPTOR:
-                os.close(descriptor)
-        self._descriptors.clear()
+        self._refuse_all()
         self._output.close()
         self._spawned.give_up()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
 TOP_NAMES = "swept-"
 
@@ -37,4 +36,16 @@ def sweep(folder: str) -> None:
                 name = f"{TOP_NAMES}{os.getpid()}-{count}"
                 os.rename(entry.path, os.path.join(folder, name))  # noqa: PTH104, PTH118
                 waiting.append(name)
-    shutil.rmtree(folder, ignore_errors=True)  # by now these are empty folders, side by side
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: str) -> None:
+    """Remove a folder in which there are, by now, only empty ones, side by side.
+
+    Not with `shutil`: it brings libraries along, and each makes the forks of the zygote slower.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            with contextlib.suppress(OSError):
+                os.rmdir(entry.path)  # noqa: PTH106
+        os.rmdir(folder)  # noqa: PTH106

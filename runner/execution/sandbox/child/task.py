@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from runner.execution.sandbox.child import results
@@ -40,11 +40,13 @@ class Task:
         is_tool = "query" in self._settings
         convert = results.of_tool if is_tool else results.of_all_items
         try:
-            with self._told_to_users():
-                self._writer.write(convert(self._code.run(self._given("_items", self._settings["items"]))))
-        except Failure as failure:
+            returned = self._code.run(self._given("_items", self._settings["items"]))
+            gc.disable()  # nothing is kept that could become garbage
+            self._writer.write(convert(returned))
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
+            failure = self._told_to_users(error)
             if not self._continues_on_fail:
-                raise
+                raise failure from None
             self._writer.restart()
             self._writer.write(failure.message if is_tool else [results.error_item(failure.message)])
 
@@ -53,14 +55,14 @@ class Task:
         self._writer.open_list()
         for index, item in enumerate(self._settings["items"]):
             try:
-                with self._told_to_users():
-                    output = results.of_one_item(self._code.run(self._given("_item", item)), index)
-                    if output is not None:
-                        self._writer.item(output)
-            except Failure as failure:
+                output = results.of_one_item(self._code.run(self._given("_item", item)), index)
+                if output is not None:
+                    self._writer.item(output)
+            except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
+                failure = self._told_to_users(error)
                 if not self._continues_on_fail:
                     failure.item_index = index
-                    raise
+                    raise failure from None
                 self._writer.item(results.error_item(failure.message, index))
         self._writer.close_list()
 
@@ -68,15 +70,9 @@ class Task:
         """What the code finds: its input, and the query if it is a tool."""
         return {name: value, "_query": self._settings.get("query")}
 
-    @contextlib.contextmanager
-    def _told_to_users(self) -> Iterator[None]:
-        """Tell the user of whatever the code raises; so may what it returned, in a `__str__` for instance."""
-        try:
-            yield
-        except Failure:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
-            raise failure_of(error, self._around) from None
+    def _told_to_users(self, error: BaseException) -> Failure:
+        """What the user is told of whatever the code raises; so may what it returned, in a `__str__` for instance."""
+        return error if isinstance(error, Failure) else failure_of(error, self._around)
 
 
 MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import gc
 import os
 import sys
 from typing import Any, NamedTuple, NoReturn
@@ -85,8 +86,10 @@ class Worker:
             known = wire.NUMBER.unpack_from(payload)[0]
             start = wire.NUMBER.size + known
             settings = read_settings(payload[start:])
+            gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than the reader
             ready = self._compiled(settings, payload[wire.NUMBER.size : start])
             payload.release()
+            gc.enable()
             code = UserCode(ready, self._terms.builtins, may_import_asyncio=self._terms.may_import_asyncio)
             Task(settings, code, self._writer, self._terms.around).run()
         except Failure as failure:

@@ -26,17 +26,14 @@ PIECE_LENGTH = 10_000
 FIRST_SLICE = 16
 """How many elements are encoded together until their size is known."""
 
-SIZES: dict[type, Callable[[Any], int]] = {
-    str: len,
-    bytes: len,
-    bytearray: len,
-    dict: lambda value: 16 * len(value),
-    list: len,
-    tuple: len,
-}
-"""About how long a value of these types becomes, in characters, without what is in it."""
+ATOMS = frozenset({int, float, bool, type(None)})
+"""The types of values that become short, and have nothing in them."""
 
-SIZE_OF_OTHERS = 8
+SIZE_OF_ATOMS = 8
+"""About how long one of these becomes, in characters. A part that becomes too long nevertheless is seen to be."""
+
+SIZE_OF_MEMBERS = 4
+"""What a member of a dict takes beside its key and its value, in characters."""
 
 CONTAINERS_HAVE = ("__len__", "__dataclass_fields__", "__attrs_attrs__")
 """What tells that a value of another type may have many values in it. It is converted to find out."""
@@ -240,18 +237,35 @@ def _is_large(value: Any) -> bool:
     """Whether a value is sure not to fit into a part. Looks no further than it has to."""
     left = parts.PART_LIMIT
     waiting = [value]
-    for each in waiting:
+    for each in waiting:  # every value of every result comes by here: what is frequent is asked for first
         kind = type(each)
-        size = SIZES.get(kind)
-        left -= SIZE_OF_OTHERS if size is None else size(each)
+        if kind is str:
+            left -= len(each)
+        elif kind in ATOMS:
+            left -= SIZE_OF_ATOMS
+        elif kind is dict:
+            left -= SIZE_OF_MEMBERS * len(each)
+            waiting += each.values()
+            try:
+                left -= sum(map(len, each))
+            except TypeError:  # some keys are no texts
+                waiting += each
+        else:
+            left -= _size_of_others(each, waiting)
         if left < 0:
             return True
-        if kind is dict:
-            waiting += each
-            waiting += each.values()
-        elif kind is list or kind is tuple:
-            waiting += each
-        elif size is None and any(hasattr(kind, name) for name in CONTAINERS_HAVE):
-            with contextlib.suppress(Exception):  # it will be raised again when the value is encoded
-                waiting.append(convert(each))
     return False
+
+
+def _size_of_others(value: Any, waiting: list[Any]) -> int:
+    """About how long a value becomes that is neither text nor atom nor dict; what is in it will have to wait."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        waiting += value
+        return len(value)
+    if kind is bytes or kind is bytearray:
+        return len(value)
+    if any(hasattr(kind, name) for name in CONTAINERS_HAVE):
+        with contextlib.suppress(Exception):  # it will be raised again when the value is encoded
+            waiting.append(convert(value))
+    return SIZE_OF_ATOMS

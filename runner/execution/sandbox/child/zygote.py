@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from typing import NamedTuple
@@ -45,12 +46,18 @@ WORKERS_LINE = 3
 """Where a worker has its line. Nothing else is open in it but 0 to 2."""
 
 
-class Forked(NamedTuple):
-    """A worker that lives."""
+DESCRIPTORS = struct.Struct("3i")
+"""Those of a worker, as they come along with FORK."""
+
+DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
+
+
+class Untouched(NamedTuple):
+    """A place whose folder nobody has put anything in."""
 
     place: Place
-    touched: int
-    """When its folder was changed last, before it had it."""
+    made: int
+    """When the folder was changed last: when it was made, in nanoseconds."""
 
 
 class Zygote:
@@ -60,8 +67,9 @@ class Zygote:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
         self._order = order
-        self._living: dict[int, Forked] = {}
-        self._places: list[Place] = []
+        self._living: dict[int, Untouched] = {}
+        """The place of each worker, as it was before that had it."""
+        self._places: list[Untouched] = []
         self._places_made = 0
         self._to_sweep = [entry.path for entry in os.scandir(order.folders)]
         """Folders that tasks have left; at first those of a zygote that has died, if this one takes its place."""
@@ -87,6 +95,7 @@ class Zygote:
         self._worker = Worker(WORKERS_LINE, terms)
         gc.collect()
         gc.freeze()
+        gc.disable()  # a worker enables it when the code of its task begins
         document = {"report": list(self._confinement.report(results)), "problems": problems}
         self._say(wire.READY, json.dumps(document).encode("ascii"))
 
@@ -106,34 +115,36 @@ class Zygote:
                     os.read(waker, 4096)
                     self._reap()
                 else:
-                    kind, payload = wire.read_frame(descriptor)
-                    if kind == wire.FORK:
-                        self._fork()
-                    elif kind == wire.KILL:
-                        self._kill(wire.NUMBER.unpack(payload)[0])
+                    self._obey()
+
+    def _obey(self) -> None:
+        """Take one frame, and the descriptors that may come along with its header."""
+        header, along, *_ = self._line.recvmsg(wire.HEADER.size, DESCRIPTORS_SPACE, socket.MSG_WAITALL)
+        if not header:
+            raise EOFError
+        kind, length = wire.HEADER.unpack(header)
+        if kind == wire.FORK:
+            self._fork(DESCRIPTORS.unpack(along[0][2]))
+        elif kind == wire.KILL:
+            self._kill(wire.NUMBER.unpack(self._line.recv(length, socket.MSG_WAITALL))[0])
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._line.sendall(b"".join(wire.pack(kind, payload)))
 
     # Workers
 
-    def _fork(self) -> None:
-        """Fork a worker, and pass its line and its output on."""
-        descriptors: list[int] = []
+    def _fork(self, descriptors: tuple[int, ...]) -> None:
+        """Fork a worker that is to have these descriptors."""
         try:
-            place = self._places.pop() if self._places else self._new_place()
-            ours, theirs = socket.socketpair()
-            descriptors += [ours.detach(), theirs.detach(), *os.pipe()]
-            descriptors.append(os.open(os.devnull, os.O_RDONLY))  # one of its own, or all would share its flags
-            ours_line, line, output, written, nothing = descriptors
-            forked = Forked(place, os.stat(place.folder).st_mtime_ns)  # noqa: PTH116
+            if not self._places:
+                self._places.append(self._new_place())
+            place = self._places[-1].place
             self._confinement.name(place.folder, os.environ)
             worker = os.fork()
             if not worker:
-                self._become_worker(place, (nothing, written, written, line))
-            self._living[worker] = forked
-            header = b"".join(wire.pack(wire.FORKED, wire.NUMBER.pack(worker)))
-            socket.send_fds(self._line, [header], [ours_line, output])
+                self._become_worker(place, descriptors)
+            self._living[worker] = self._places.pop()
+            self._say(wire.FORKED, wire.NUMBER.pack(worker))
         except (OSError, MemoryError) as error:
             self._say(wire.NOT_FORKED, str(error).encode("utf-8", "replace"))
         finally:
@@ -144,14 +155,15 @@ class Zygote:
         """Go on as a worker, in the child; never returns. What is not needed here has been done before the fork.
 
         Parameters:
-            descriptors: what it is to have at 0, 1, 2, and as its line; all above these.
+            descriptors: what it is to have as its standard input and output and as its line; all above these.
         """
+        nothing, written, line = descriptors
         status = wire.EXIT_NOT_CONFINED
         try:
             _signal.set_wakeup_fd(-1)
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
             results = self._confinement.confine_worker(place)
-            for number, descriptor in enumerate(descriptors):
+            for number, descriptor in enumerate((nothing, written, written, line)):
                 os.dup2(descriptor, number, inheritable=False)
             os.closerange(WORKERS_LINE + 1, 1 << 30)
             if [result.achieved for result in results] == self._achieved:
@@ -176,28 +188,28 @@ class Zygote:
             if child == self._sweeper:
                 self._sweeper = 0
             else:
-                forked = self._living.pop(child)
+                before = self._living.pop(child)
                 self._say(wire.ENDED, wire.END.pack(child, status))
-                self._reuse(forked)
+                self._reuse(before)
             if self._to_sweep and not self._sweeper:
                 self._start_sweeper()
 
     # Folders
 
-    def _new_place(self) -> Place:
+    def _new_place(self) -> Untouched:
         self._places_made += 1
         name = f"task-{os.getpid()}-{self._places_made}"  # not one of the zygote whose place this may have taken
         folder = os.path.join(self._order.folders, name)  # noqa: PTH118
         os.mkdir(folder, 0o700)  # noqa: PTH102
-        return self._confinement.prepare(folder, os.environ)
+        return Untouched(self._confinement.prepare(folder, os.environ), os.stat(folder).st_mtime_ns)  # noqa: PTH116
 
-    def _reuse(self, forked: Forked) -> None:
+    def _reuse(self, before: Untouched) -> None:
         """Keep a folder that is as it was for another task, and have any other one swept."""
-        if os.stat(forked.place.folder).st_mtime_ns == forked.touched:  # noqa: PTH116
-            self._places.append(forked.place)
+        if os.stat(before.place.folder).st_mtime_ns == before.made:  # noqa: PTH116
+            self._places.append(before)
         else:
-            forked.place.close()
-            self._to_sweep.append(forked.place.folder)
+            before.place.close()
+            self._to_sweep.append(before.place.folder)
 
     def _start_sweeper(self) -> None:
         """Sweep in a process of its own, since what a task has left may be a million files."""
@@ -217,12 +229,12 @@ class Zygote:
 
     def _try_out(self) -> list[Result]:
         """What a worker achieves, as one that gets no task says."""
-        place = self._new_place()
+        untouched = self._new_place()
         reading, writing = os.pipe()
         probe = os.fork()
         if not probe:
             try:
-                results = self._confinement.confine_worker(place)
+                results = self._confinement.confine_worker(untouched.place)
                 os.write(writing, json.dumps(results).encode("ascii"))
             finally:
                 os._exit(0)
@@ -230,7 +242,7 @@ class Zygote:
         with io.FileIO(reading) as pipe:
             document = pipe.readall()
         os.waitpid(probe, 0)
-        self._places.append(place)
+        self._places.append(untouched)
         if not document:
             raise OSError("a worker could not be confined")
         return [Result(*result) for result in json.loads(document)]

@@ -19,6 +19,7 @@ what may be read. It may start no program and use no `pidfd`.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import NamedTuple
@@ -50,8 +51,11 @@ class Place(NamedTuple):
 
     folder: str
     ruleset: int
-    """The descriptor of Landlock's rules; NO_RULESET where there is no Landlock."""
-    result: Result
+    """The descriptor of Landlock's rules; NO_RULESET where there are none."""
+    files: Result
+    """What is achieved for files when these rules are followed, or why there are none."""
+    own: Result
+    """What is achieved for the folder if files are confined."""
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -60,6 +64,8 @@ class Place(NamedTuple):
 
 
 NO_RULESET = -1
+NO_FOLDER = "it cannot be written"
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Confinement:
@@ -117,11 +123,14 @@ class Confinement:
         """
         self.name(folder, environment)
         if not os.access(folder, os.W_OK | os.X_OK):
-            return Place(folder, NO_RULESET, missing("folder", f"{folder} cannot be written"))
-        if not self._landlock.abi:
-            return Place(folder, NO_RULESET, partial("folder", f"{folder}, but those of other tasks are open as well"))
-        ruleset = self._landlock.ruleset((*self._paths, (folder, WRITE)), network=self._spec.network)
-        return Place(folder, ruleset, complete("folder", folder))
+            return Place(folder, NO_RULESET, missing("files", NO_FOLDER), missing("folder", f"{folder}: {NO_FOLDER}"))
+        try:
+            ruleset = self._ruleset((folder, WRITE))
+        except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise
+            return Place(folder, NO_RULESET, self._without_landlock(error), complete("folder", folder))
+        return Place(folder, ruleset, self._files_confined, complete("folder", folder))
 
     def name(self, folder: str, environment: MutableMapping[str, str]) -> None:
         """Tell tasks by their environment that this is their temporary folder."""
@@ -134,10 +143,12 @@ class Confinement:
         if self._zygote is None or self._worker_limits is None:
             raise AssertionError("a worker is what a confined zygote has forked, or has become")
         is_forked = self._zygote != os.getpid()
+        tied = die_with_parent(self._kernel, self._zygote if is_forked else None)
+        files = self._confine_files(place)
         results = [
-            die_with_parent(self._kernel, self._zygote if is_forked else None),
-            self._confine_files(place),
-            place.result,
+            tied,
+            files,
+            place.own if files.achieved == place.own.achieved else _shared(place),
             *self._worker_limits.set(),
             self._filter(self._worker_filter),
         ]
@@ -155,27 +166,31 @@ class Confinement:
 
     def _files(self, *more: tuple[str, int]) -> Result:
         """Confine this process to its paths and `more`."""
-        if not self._landlock.abi:
-            return missing("files", self._landlock.why)
         try:
-            ruleset = self._landlock.ruleset((*self._paths, *more), network=self._spec.network)
+            ruleset = self._ruleset(*more)
             try:
                 self._landlock.enforce(ruleset)
             finally:
                 os.close(ruleset)
         except OSError as error:
-            return missing("files", f"Landlock refuses: {error.strerror}")
+            return self._without_landlock(error)
         return self._files_confined
+
+    def _ruleset(self, *more: tuple[str, int]) -> int:
+        """The rules for the paths of all tasks and `more`. Raises OSError."""
+        return self._landlock.ruleset((*self._paths, *more), network=self._spec.network)
+
+    def _without_landlock(self, error: OSError) -> Result:
+        return missing("files", self._landlock.why or f"Landlock refuses: {error.strerror}")
 
     def _confine_files(self, place: Place) -> Result:
         """Confine this process to the files of a place."""
-        if place.ruleset == NO_RULESET:
-            return missing("files", self._landlock.why or "there is no folder to be confined to")
-        try:
-            self._landlock.enforce(place.ruleset)
-        except OSError as error:
-            return missing("files", f"Landlock refuses: {error.strerror}")
-        return self._files_confined
+        if place.ruleset != NO_RULESET:
+            try:
+                self._landlock.enforce(place.ruleset)
+            except OSError as error:
+                return self._without_landlock(error)
+        return place.files
 
     def _network(self, filtered: Result) -> Result:
         if self._spec.network:
@@ -204,6 +219,13 @@ class Confinement:
         except OSError as error:
             return missing(layer, f"the kernel takes no filter: {error.strerror}")
         return self._filtered
+
+
+def _shared(place: Place) -> Result:
+    """What is achieved for a folder when files are not confined, or it cannot be written at all."""
+    if place.own.achieved != "complete":
+        return place.own
+    return partial("folder", f"{place.folder}, but those of other tasks are open as well")
 
 
 def _with_reservations(report: Report) -> Iterator[Result]:

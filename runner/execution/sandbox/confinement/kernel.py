@@ -77,10 +77,9 @@ def _syscall() -> Syscall:
         return _unknown
     prototype = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * (1 + MOST_ARGUMENTS), use_errno=True)
     function = prototype(("syscall", ctypes.CDLL(None)))
-    padding = [(0,) * (MOST_ARGUMENTS - count) for count in range(MOST_ARGUMENTS + 1)]
 
-    def call(number: int, *arguments: int) -> int:
-        result: int = function(number, *arguments, *padding[len(arguments)])
+    def call(number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
+        result: int = function(number, a, b, c, d, e, f)
         if result == -1:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))

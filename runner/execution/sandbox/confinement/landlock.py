@@ -99,6 +99,8 @@ class Landlock:
         Raises:
             OSError: the kernel refuses it. A path that is not there, or out of reach, is left out.
         """
+        if not self.abi:
+            raise OSError(errno.ENOSYS, self.why)
         attributes = self.attributes(network=network)
         buffer = Buffer(attributes)
         ruleset = self._kernel.call("landlock_create_ruleset", buffer.address, len(attributes), 0)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import Raw
 
@@ -118,15 +119,17 @@ class SandboxExecutor:
         key = self._verdicts.key_of(request.settings)
         for _ in range(self._pool.ahead + ATTEMPTS):
             worker = await self._pool.take()
+            conversation = Conversation(worker, request, self._terms, partial(self._verdicts.keep, key))
             try:
-                conversation = Conversation(
-                    worker, request, self._terms, lambda compiled: self._verdicts.keep(key, compiled)
-                )
-                return await conversation.hold(self._verdicts.get(key))
+                result = await conversation.hold(self._verdicts.get(key))
             except NotStarted:
-                continue
-            finally:
+                worker.discard()
+            except BaseException:
                 await to_the_end(_bury(worker), "ending a worker")
+                raise
+            else:
+                worker.dismiss()
+                return result
         raise TaskFailed("No process could be started for the task: all that were started ended at once")
 
 

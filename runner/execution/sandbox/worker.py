@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from runner.execution.sandbox.output import Output
 
+PATIENCE = 0.1
+"""How long a worker whose task is done may take to end by itself, in seconds."""
+
 LOST = -1
 """In place of a wait status: nobody could tell, since its zygote went with it."""
 
@@ -28,6 +31,7 @@ class Worker:
         """How it ended, as `os.wait` has it; None as long as it lives."""
         self._kill: Callable[[], None] | None = kill
         self._closes_at_end = False
+        self._deadline: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
         self._watcher: Callable[[], None] | None = None
         line.setblocking(False)
@@ -47,6 +51,8 @@ class Worker:
         if self.status is None:
             self.status = status
             self._gone.set()
+            if self._deadline is not None:
+                self._deadline.cancel()
             if self._watcher is not None:
                 self._watcher()
             if self._closes_at_end:
@@ -61,8 +67,18 @@ class Worker:
         self.line.close()
         self.output.close()
 
-    def close_when_gone(self) -> None:
-        """Let go of them when it ends."""
+    def dismiss(self) -> None:
+        """It has said all that it had to say: have it end by itself or else be killed, and let go of it then."""
+        if self.status is None:
+            self._deadline = asyncio.get_running_loop().call_later(PATIENCE, self.kill)
+        self._close_when_gone()
+
+    def discard(self) -> None:
+        """Nobody wants it any more: have it killed, and let go of it when it is gone."""
+        self.kill()
+        self._close_when_gone()
+
+    def _close_when_gone(self) -> None:
         if self.status is None:
             self._closes_at_end = True
         else:

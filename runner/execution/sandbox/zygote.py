@@ -124,7 +124,7 @@ class ZygoteProcess:
             return await asked.answer
         except asyncio.CancelledError:  # of a future that is not done, `_forked` takes care
             if asked.answer.done() and not asked.answer.cancelled() and asked.answer.exception() is None:
-                _discard(asked.answer.result())
+                asked.answer.result().discard()
             raise
 
     def kill(self, worker: int) -> None:
@@ -185,7 +185,7 @@ class ZygoteProcess:
         worker = Worker(pid, asked.ends.line, Output(asked.ends.output), lambda: self.kill(pid))
         self._workers[pid] = worker
         if asked.answer.done():
-            _discard(worker)
+            worker.discard()
         else:
             asked.answer.set_result(worker)
 
@@ -223,9 +223,3 @@ class ZygoteProcess:
         self._refuse_all()
         self._output.close()
         self._spawned.give_up()
-
-
-def _discard(worker: Worker) -> None:
-    """Let go of a worker that nobody wants any more."""
-    worker.kill()
-    worker.close_when_gone()

@@ -13,7 +13,6 @@ The rules, and where they come from:
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Callable
 
 from runner.clock import Alarm, Clock
@@ -40,14 +39,14 @@ class Offers:
         counters: Counters,
         free_slots: Callable[[], int],
         send: Callable[[TaskOffer], None],
-        entropy: Callable[[], float] = random.random,
+        entropy: random.Random,
     ) -> None:
         """A closed book.
 
         Parameters:
             free_slots: how many slots no task holds, at this moment.
             send: sends an offer.
-            entropy: a number from 0 to 1, for the spread.
+            entropy: for the ids and the spread.
         """
         self._task_type = task_type
         self._clock = clock
@@ -100,8 +99,8 @@ class Offers:
         return None
 
     def _offer(self) -> None:
-        offer_id = secrets.token_hex(8)
-        valid_for = VALIDITY + SPREAD * self._entropy()
+        offer_id = self._entropy.randbytes(8).hex()
+        valid_for = VALIDITY + SPREAD * self._entropy.random()
         self._expiry[offer_id] = self._clock.now() + valid_for + GRACE
         self._counters.add(Count.OFFERS_MADE)
         self._send(TaskOffer(offer_id, self._task_type, int(valid_for * 1000)))

@@ -221,7 +221,15 @@ class TaskRunner:
             await self._executor.start()
             await self._driver.run()
         finally:
-            await to_the_end(self._executor.close(), "closing the executor")
+            await to_the_end(self._close_executor(), "closing the executor")
+
+    async def _close_executor(self) -> None:
+        """Close the executor. One that fails to must not hide why start() ends, such as a refused credential."""
+        try:
+            await self._executor.close()
+        except Exception:
+            log.exception("The executor failed to close, which is a bug")
+            self._counters.add(Count.CRASHES)
 
     # What the parts report
 

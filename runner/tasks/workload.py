@@ -189,7 +189,7 @@ class TaskWorkload:
     def _on_cancel(self, message: TaskCancel) -> None:
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
-            self._offers.forget()
+            self._offers.renew()
         task = self._tasks.get(message.task_id)
         if task is not None:
             task.cancel(message.reason)

@@ -230,7 +230,7 @@ class TaskBroker:
             self._violation(runner, f"an offer that is valid for {message.valid_for} ms")
         else:
             forever = message.valid_for == -1
-            runner.used_offers.append(message.offer_id)
+            runner.use(message.offer_id)
             runner.offers[message.offer_id] = math.inf if forever else self._clock.now() + message.valid_for / 1000
             self._match()
 

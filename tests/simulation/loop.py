@@ -7,6 +7,7 @@ are. There are no sockets, no threads and no signals, so the order of callbacks 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 from asyncio import events
@@ -19,6 +20,9 @@ Ts = TypeVarTuple("Ts")
 
 MAX_CALLS_AT_ONCE = 1_000_000
 """So many callbacks without time going on are a livelock."""
+
+LAST_WORDS = 60.0
+"""How long coroutines may take to end when the loop is abandoned, in seconds."""
 
 
 class Deadlock(AssertionError):
@@ -151,6 +155,25 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _note_problem(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.problems.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def abandon(self) -> None:
+        """End, and everything with it: what still waits is cancelled, and has a while to clean up."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        end = self._now + LAST_WORDS
+        events._set_running_loop(self)
+        try:
+            with contextlib.suppress(Deadlock, Livelock):
+                while asyncio.all_tasks(self) and self._now < end:
+                    self._over = False
+                    self._turn()
+        finally:
+            events._set_running_loop(None)
+        for task in asyncio.all_tasks(self):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._calls.clear()
+        self._timers.clear()
+        self.close()
 
     # What can be seen
 

@@ -23,6 +23,9 @@ _T = Trouble
 EXPECTED = (AuthenticationFailed, SandboxFailed, InjectedFailure)
 """What start() may raise here; anything else is a bug."""
 
+LOST_SHARE = 0.3
+"""How often a connection is lost while its runner stops, if it is not closed before."""
+
 FAILURE_SHARE = 0.03
 """How often each way in which an executor can fail itself is drawn for a run."""
 
@@ -69,6 +72,8 @@ class Owner:
             sim.story.count(how.name)
             sim.story.tell("owner", f"ends the run: {how.value}")
             sim.stop_is_called(self._stop_bound())
+            if entropy.random() < LOST_SHARE and sim.plan.trouble_interval:
+                sim.spawn(self._lose_the_connection(), OWN + _T.LOST_WHILE_STOPPING.name)
             await self._ends_of_run[how](sim.runner, start)
         await self._wait_for_the_end(start)
 
@@ -102,6 +107,14 @@ class Owner:
         sim.world.ended()
         sim.check(Moment.ENDED)
         sim.stop_called_at = None
+
+    async def _lose_the_connection(self) -> None:
+        """Break the connection off while the runner stops, if there is still one."""
+        await asyncio.sleep(self._entropy.random() * self._sim.plan.graceful_timeout / 2)
+        connection = self._sim.network.current
+        if connection is not None:
+            self._sim.network.disturb(_T.LOST_WHILE_STOPPING)
+            connection.break_off()
 
     # Ways to end a run
 

@@ -58,6 +58,7 @@ class Trouble(Enum):
     STOP_AGAIN = "stop() of a runner that is stopped"
     REQUEST_STOP = "request_stop(), as from a signal handler"
     CANCEL_START = "start() is cancelled"
+    LOST_WHILE_STOPPING = "a connection that breaks off while the runner stops"
     START_TWICE = "start() of a runner that runs"
     RESTART = "start() after stop()"
     # The executor

@@ -87,8 +87,15 @@ def one_terminal_message(sim: Simulation) -> None:
     said = sim.ledger.said
     if said.type in ("runner:taskdone", "runner:taskerror"):
         task = sim.ledger.tasks.get(said.taskId)
-        must(task is not None, f"{said.taskId} was never accepted")
         must(task is None or task.ends == 0, f"{said.taskId} has had its terminal message")
+
+
+@_rule(Moment.SAID)
+def accepted_before_it_ends(sim: Simulation) -> None:
+    """A task has its terminal message after it was accepted."""
+    said = sim.ledger.said
+    if said.type in ("runner:taskdone", "runner:taskerror"):
+        must(said.taskId in sim.ledger.tasks, f"{said.taskId} was never accepted")
 
 
 @_rule(Moment.SAID)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.config import TaskRunnerConfig
+    from runner.connection.failures import ConnectionLost, Refused, Unreachable
+    from runner.connection.transport import Socket, Transport
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
@@ -36,15 +38,20 @@ __all__ = [
     "AlreadyStarted",
     "AuthenticationFailed",
     "ConfigurationError",
+    "ConnectionLost",
     "Count",
     "Executor",
     "NoIdleTimeoutHandlerError",
+    "Refused",
     "RunnerError",
     "SandboxFailed",
+    "Socket",
     "TaskFailed",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "Transport",
+    "Unreachable",
     "UnsupportedPlatform",
 ]
 
@@ -52,15 +59,20 @@ _HOMES = {
     "AlreadyStarted": "runner.errors",
     "AuthenticationFailed": "runner.errors",
     "ConfigurationError": "runner.errors",
+    "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
     "NoIdleTimeoutHandlerError": "runner.errors",
+    "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "SandboxFailed": "runner.errors",
+    "Socket": "runner.connection.transport",
     "TaskFailed": "runner.errors",
     "TaskRequest": "runner.execution.executor",
     "TaskRunner": "runner.task_runner",
     "TaskRunnerConfig": "runner.config",
+    "Transport": "runner.connection.transport",
+    "Unreachable": "runner.connection.failures",
     "UnsupportedPlatform": "runner.errors",
 }
 

@@ -143,6 +143,15 @@ class TaskRunnerConfig(SandboxConfig):
             unit="s",
         ),
     )
+    retry_spread: float = attrs.field(
+        default=0,
+        metadata=declared(
+            "N8N_RUNNERS_RETRY_SPREAD",
+            Number(0, fraction=True),
+            "By how much the 5 s before another attempt to connect are drawn out at most, by chance: for large fleets.",
+            unit="s",
+        ),
+    )
     max_prints: int = attrs.field(
         default=1000,
         metadata=declared(

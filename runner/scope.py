@@ -7,7 +7,7 @@ Every coroutine that this project starts belongs to a scope, which awaits it. A 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 OnCrash = Callable[[str, Exception], None]
@@ -26,7 +26,7 @@ async def to_the_end(coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task.result()
 
 
-async def _wait_to_the_end(tasks: set[asyncio.Task[None]]) -> None:
+async def _wait_to_the_end(tasks: Collection[asyncio.Task[None]]) -> None:
     """Wait for the last of some tasks, and only then let a cancellation of the caller go on.
 
     One that has ended is waited for as well: what is to follow its end, such as a slot falling free, comes first.
@@ -48,7 +48,8 @@ class Scope:
     def __init__(self, on_crash: OnCrash) -> None:
         """An empty scope. `on_crash` hears of every exception that a coroutine did not handle itself."""
         self._on_crash = on_crash
-        self._tasks: set[asyncio.Task[None]] = set()
+        # in the order in which they were started, which is the order in which they are cancelled
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._cancelled = False
 
     def __contains__(self, task: object) -> bool:
@@ -69,12 +70,12 @@ class Scope:
             coroutine.close()
             raise RuntimeError(f"{name} was to start in a scope that has been cancelled")
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()
@@ -95,6 +96,6 @@ class Scope:
         if asyncio.current_task() in self._tasks:
             raise RuntimeError("a coroutine cannot cancel the scope that it belongs to: it would wait for itself")
         self._cancelled = True
-        for task in self._tasks:
+        for task in tuple(self._tasks):
             task.cancel()
         await _wait_to_the_end(self._tasks)

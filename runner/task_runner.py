@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -14,6 +15,8 @@ from runner.clock import Clock, SystemClock
 from runner.config import TaskRunnerConfig
 from runner.connection.driver import Driver, Mailbox
 from runner.connection.effects import ConnectionEffects
+from runner.connection.transport import Transport
+from runner.connection.websocket import WebSocketTransport
 from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHandlerError, UnsupportedPlatform
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
@@ -42,14 +45,18 @@ class TaskRunner:
         config: TaskRunnerConfig,
         *,
         executor: Executor | None = None,
+        transport: Transport | None = None,
         clock: Clock | None = None,
+        entropy: random.Random | None = None,
     ) -> None:
         """A runner at rest.
 
         Parameters:
             config: everything that it has to be told.
             executor: what runs the tasks; unless given, each runs in a confined process of its own.
+            transport: how the task broker is reached; unless given, over a WebSocket, as the configuration says.
             clock: where time comes from; for tests.
+            entropy: where chance comes from; for tests. Unless given, the operating system's, which nobody can guess.
         """
         self.on_idle_timeout: Callable[[], Awaitable[None]] | None = None
         """Called when there has been no task for `auto_shutdown_timeout`. The runner stops when it has returned."""
@@ -57,11 +64,13 @@ class TaskRunner:
         self._counters = Counters()
         clock = clock or SystemClock()
         self._executor = executor or _default_executor(config)
-        self._workload = TaskWorkload(config, clock, self._counters, self._executor, self._idle)
+        transport = transport or WebSocketTransport(config)
+        entropy = entropy or random.SystemRandom()
+        self._workload = TaskWorkload(config, clock, self._counters, self._executor, entropy, self._idle)
         self._journal = Journal(clock.wall)
         self._mailbox = Mailbox()
         self._effects = ConnectionEffects(
-            config, clock, self._counters, self._workload, self._mailbox.post, self._crashed
+            config, clock, self._counters, self._workload, transport, entropy, self._mailbox.post, self._crashed
         )
         machine = ConnectionMachine(self._journal)
         self._driver = Driver(machine, self._effects, self._mailbox, self._reached)
@@ -117,7 +126,8 @@ class TaskRunner:
         """Connect, take tasks, and return when the runner has been stopped.
 
         A refused credential ends it; every other failure to connect, and every loss of the connection, is logged
-        as a warning and followed by another attempt after five seconds, for ever. With a lost connection its
+        as a warning and followed by another attempt after five seconds (more, if a
+        spread is configured), for ever. With a lost connection its
         offers stop and its coroutines are cancelled and awaited before the next attempt.
 
         Cancelling this stops everything at once, tasks included, before the cancellation goes on.
@@ -211,7 +221,15 @@ class TaskRunner:
             await self._executor.start()
             await self._driver.run()
         finally:
-            await to_the_end(self._executor.close(), "closing the executor")
+            await to_the_end(self._close_executor(), "closing the executor")
+
+    async def _close_executor(self) -> None:
+        """Close the executor. One that fails to must not hide why start() ends, such as a refused credential."""
+        try:
+            await self._executor.close()
+        except Exception:
+            log.exception("The executor failed to close, which is a bug")
+            self._counters.add(Count.CRASHES)
 
     # What the parts report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import secrets
+import random
 from collections import deque
 
 from runner.clock import Clock
@@ -12,8 +12,9 @@ from runner.clock import Clock
 class GrantTokens:
     """Issues grant tokens to those who know the auth token, and takes each of them once."""
 
-    def __init__(self, auth_token: str, lifetime: float, clock: Clock) -> None:
-        """An issuer. `lifetime` is how long a token is good for, in seconds."""
+    def __init__(self, auth_token: str, lifetime: float, clock: Clock, entropy: random.Random | None = None) -> None:
+        """An issuer. `lifetime` is how long a token is good for, in seconds; `entropy` is what it is made from."""
+        self._entropy = entropy or random.SystemRandom()
         self._auth_token = auth_token
         self._lifetime = lifetime
         self._clock = clock
@@ -27,7 +28,7 @@ class GrantTokens:
         """A fresh grant token."""
         now = self._clock.now()
         self._expiry = {token: expiry for token, expiry in self._expiry.items() if expiry > now}
-        token = secrets.token_hex(32)
+        token = self._entropy.randbytes(32).hex()
         self._expiry[token] = now + self._lifetime
         return token
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -67,8 +68,9 @@ log = logging.getLogger(__name__)
 class TaskBroker:
     """Matches requests with the offers of runners, and carries what they say to each other."""
 
-    def __init__(self, clock: Clock, limits: BrokerLimits | None = None) -> None:
-        """A broker without runners and without requests."""
+    def __init__(self, clock: Clock, limits: BrokerLimits | None = None, entropy: random.Random | None = None) -> None:
+        """A broker without runners and without requests. `entropy` is for the names of tasks."""
+        self._entropy = entropy or random.SystemRandom()
         self.limits = limits or BrokerLimits()
         self.violations: list[Violation] = []
         self.draining = False
@@ -228,7 +230,7 @@ class TaskBroker:
             self._violation(runner, f"an offer that is valid for {message.valid_for} ms")
         else:
             forever = message.valid_for == -1
-            runner.used_offers.append(message.offer_id)
+            runner.use(message.offer_id)
             runner.offers[message.offer_id] = math.inf if forever else self._clock.now() + message.valid_for / 1000
             self._match()
 
@@ -245,7 +247,7 @@ class TaskBroker:
     def _propose(self, task: RequestedTask, runner: ConnectedRunner, offer_id: str) -> None:
         del runner.offers[offer_id]
         self._queue.remove(task)
-        task.task_id = new_task_id()
+        task.task_id = new_task_id(self._entropy)
         runner.tasks[task.task_id] = task
         task.state = RequestState.MATCHED
         task.window_clock.set(self.limits.accept_timeout)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 import attrs
 
-from runner.broker.limits import MAX_MISSED_WINDOWS, SILENCE
+from runner.broker.limits import MAX_MISSED_WINDOWS, MAX_USED_OFFERS, SILENCE
 from runner.broker.tasks import RequestedTask
 
 
@@ -27,7 +26,7 @@ class ConnectedRunner:
 
     Parameters:
         offers: the open offers, in the order in which they came: id, and when it expires (infinity for never).
-        used_offers: the latest offers, open or not.
+        used_offers: the ids of the latest offers, open or not, in the order in which they came.
         tasks: what was matched with an offer of this runner and has not ended.
         given_up: tasks that the broker has cancelled; this runner may still say one last word about each.
         missed_windows: matches in a row that were not acknowledged in time.
@@ -39,11 +38,17 @@ class ConnectedRunner:
     types: frozenset[str] = frozenset()
     registered: bool = False
     offers: dict[str, float] = attrs.Factory(dict)
-    used_offers: deque[str] = attrs.Factory(lambda: deque(maxlen=1000))
+    used_offers: dict[str, None] = attrs.Factory(dict)
     tasks: dict[str, RequestedTask] = attrs.Factory(dict)
     given_up: set[str] = attrs.Factory(set)
     missed_windows: int = 0
     silent_expiry: float | None = None
+
+    def use(self, offer_id: str) -> None:
+        """Remember the id of an offer for as long as it may come again."""
+        self.used_offers[offer_id] = None
+        if len(self.used_offers) > MAX_USED_OFFERS:
+            del self.used_offers[next(iter(self.used_offers))]
 
     def open_offers(self, now: float) -> list[str]:
         """The offers that are still good, oldest first; the others are forgotten."""

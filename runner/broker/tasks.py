@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import base64
+import random
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -14,9 +15,9 @@ from msgspec import Raw
 from runner.clock import Alarm
 
 
-def new_task_id() -> str:
+def new_task_id(entropy: random.Random) -> str:
     """A name for one match of a request with an offer. A request that is matched again gets another one."""
-    return secrets.token_urlsafe(6)
+    return base64.urlsafe_b64encode(entropy.randbytes(6)).decode()
 
 
 class RequestState(Enum):
@@ -68,7 +69,7 @@ class RequestedTask:
         timed_out: Callable[[RequestedTask], None],
     ) -> None:
         """A request that nobody has heard of yet. The last three are called when its clocks run out."""
-        self.task_id = new_task_id()
+        self.task_id = ""
         self.task_type = task_type
         self.settings = settings
         self.state = RequestState.WAITING

@@ -1,19 +1,19 @@
-"""What the connection table asks for, done with aiohttp: the performer of the connection's effects."""
+"""What the connection table asks for, done over a transport: the performer of the connection's effects."""
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from typing import Protocol
 
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
-from runner.connection.address import BrokerAddress
-from runner.connection.credentials import AuthToken, Credentials, GivenGrantToken
 from runner.connection.failures import ConnectionLost, Refused, Unreachable
 from runner.connection.identity import RunnerIdentity
 from runner.connection.link import Link
-from runner.connection.websocket import BrokerSocket, open_socket
+from runner.connection.retry import retry_delay
+from runner.connection.transport import Socket, Transport
 from runner.observe.counters import Count, Counters
 from runner.protocol.codec import MalformedMessage, UnknownMessage, decode_broker_message
 from runner.protocol.messages import BrokerMessage, Info, InfoRequest, RunnerRegistered
@@ -21,9 +21,6 @@ from runner.scope import OnCrash, Scope
 from statemachine import ConnectionEffect, ConnectionEvent
 
 log = logging.getLogger(__name__)
-
-RETRY_DELAY = 5.0
-"""The fixed time between a failure and the next attempt, in seconds: the contract of `start()`."""
 
 REGISTRATION_TIMEOUT = 10.0
 """How long an authenticated connection may go unregistered, in seconds."""
@@ -81,12 +78,15 @@ class ConnectionEffects:
         clock: Clock,
         counters: Counters,
         workload: Workload,
+        transport: Transport,
+        entropy: random.Random,
         post: Post,
         on_crash: OnCrash,
     ) -> None:
-        """Effects that serve `workload` over connections made as `config` says.
+        """Effects that serve `workload` over connections that `transport` opens.
 
         Parameters:
+            entropy: for a generated id and the spread of retries.
             post: puts an event, the number of the connection it speaks of, and a reason into the mailbox.
             on_crash: told of exceptions that a coroutine of the connection did not handle.
         """
@@ -98,13 +98,13 @@ class ConnectionEffects:
         self._on_crash = on_crash
         self._opening = Scope(on_crash)
         self._closing = Scope(on_crash)
-        self._address = BrokerAddress.of(config.task_broker_uri, config.broker_path)
-        self._credentials = _credentials(config, self._address)
-        self._identity = RunnerIdentity(config.runner_id)
+        self._transport = transport
+        self._entropy = entropy
+        self._identity = RunnerIdentity(config.runner_id, entropy)
         self._retry = Alarm(clock, self._retry_now)
         self._registration = Alarm(clock, self._registration_overdue)
         self._number = 0
-        self._opened: BrokerSocket | None = None
+        self._opened: Socket | None = None
         self._link: Link | None = None
         self.refusal: Refused | None = None
         self._performers = {
@@ -120,7 +120,7 @@ class ConnectionEffects:
             ConnectionEffect.STOP_OFFERS: workload.stop_offers,
             ConnectionEffect.START_IDLE_TIMER: workload.start_idle_timer,
             ConnectionEffect.STOP_IDLE_TIMER: workload.stop_idle_timer,
-            ConnectionEffect.START_RETRY_TIMER: lambda: self._retry.set(RETRY_DELAY),
+            ConnectionEffect.START_RETRY_TIMER: self._start_retry_timer,
             ConnectionEffect.STOP_RETRY_TIMER: self._retry.stop,
             ConnectionEffect.REPORT_REFUSAL: self._report_refusal,
             ConnectionEffect.DRAIN: self._drain,
@@ -145,7 +145,7 @@ class ConnectionEffects:
 
     async def _try_to_open(self, number: int) -> None:
         try:
-            self._opened = await open_socket(self._config, self._address, self._credentials, self._identity.current)
+            self._opened = await self._transport.open(self._identity.current)
         except Refused as refusal:
             self.refusal = refusal
             self._post(ConnectionEvent.REFUSED, number, str(refusal))
@@ -225,6 +225,9 @@ class ConnectionEffects:
 
     # Timers
 
+    def _start_retry_timer(self) -> None:
+        self._retry.set(retry_delay(self._config.retry_spread, self._entropy))
+
     def _retry_now(self) -> None:
         self._post(ConnectionEvent.RETRY, self._number, "")
 
@@ -257,10 +260,3 @@ class ConnectionEffects:
             await self._drop_unused_socket()
         finally:
             self._post(ConnectionEvent.CLOSED, number, "")
-
-
-def _credentials(config: TaskRunnerConfig, address: BrokerAddress) -> Credentials:
-    """The credential that lasts longest of those configured."""
-    if config.auth_token:
-        return AuthToken(config.auth_token, address.auth_url)
-    return GivenGrantToken(config.grant_token)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import random
 
 log = logging.getLogger(__name__)
 
@@ -15,15 +15,16 @@ class RunnerIdentity:
     with one id would evict each other for ever, so a generated id is given up as soon as another runner has it.
     """
 
-    def __init__(self, configured: str) -> None:
-        """The identity of a runner whose configuration says `configured`, empty for an id of our choice."""
+    def __init__(self, configured: str, entropy: random.Random | None = None) -> None:
+        """The identity of a runner whose configuration says `configured`, empty for an id that is drawn here."""
         self._generated = not configured
-        self.current = configured or _new_id()
+        self._entropy = entropy or random.SystemRandom()
+        self.current = configured or self._new_id()
 
     def evicted(self) -> None:
         """Another connection has taken our id: take another one, if it is ours to choose."""
         if self._generated:
-            self.current = _new_id()
+            self.current = self._new_id()
             log.warning("Another runner has connected with the id of this one: continuing with a new id")
         else:
             log.error(
@@ -32,6 +33,5 @@ class RunnerIdentity:
                 self.current,
             )
 
-
-def _new_id() -> str:
-    return secrets.token_hex(8)
+    def _new_id(self) -> str:
+        return self._entropy.randbytes(8).hex()

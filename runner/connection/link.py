@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from runner.connection.failures import ConnectionLost
-from runner.connection.websocket import BrokerSocket
+from runner.connection.transport import Socket
 from runner.observe.counters import Count, Counters
 from runner.protocol.codec import encode
 from runner.protocol.messages import RunnerMessage
@@ -21,7 +21,7 @@ class Link:
     Whoever sends on a link that is gone does not hear of it: the message is dropped and counted.
     """
 
-    def __init__(self, number: int, socket: BrokerSocket, counters: Counters, on_crash: OnCrash) -> None:
+    def __init__(self, number: int, socket: Socket, counters: Counters, on_crash: OnCrash) -> None:
         """A link over an open socket, for the connection with this number."""
         self.number = number
         self._socket = socket

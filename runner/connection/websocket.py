@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiohttp
 
 from runner.config import TaskRunnerConfig
 from runner.connection.address import BrokerAddress
-from runner.connection.credentials import Credentials
+from runner.connection.credentials import AuthToken, Credentials, GivenGrantToken
 from runner.connection.failures import ConnectionLost, Refused, Unreachable, failure_of
 
 CONNECT_TIMEOUT = 10.0
@@ -29,6 +30,9 @@ CLOSE_REASONS = {
     1009: "a message was larger than allowed",
 }
 """What a close code means on this protocol."""
+
+
+T = TypeVar("T")
 
 
 class BrokerSocket:
@@ -101,49 +105,73 @@ class BrokerSocket:
                 await self._socket.close(code=aiohttp.WSCloseCode.OK)
 
 
-async def open_socket(
-    config: TaskRunnerConfig, address: BrokerAddress, credentials: Credentials, runner_id: str
-) -> BrokerSocket:
-    """Fetch a grant token and open the WebSocket with it.
+class WebSocketTransport:
+    """Connections to the task broker that a configuration names, with the credential that it has."""
+
+    def __init__(self, config: TaskRunnerConfig) -> None:
+        """A way to the broker of `config`."""
+        self._config = config
+        self._address = BrokerAddress.of(config.task_broker_uri, config.broker_path)
+        self._credentials = _credentials(config, self._address)
+
+    async def open(self, runner_id: str) -> BrokerSocket:
+        """Fetch a grant token and open the WebSocket with it.
+
+        Raises:
+            Refused: 401 or 403.
+            Unreachable: everything else.
+        """
+        session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT))
+        try:
+            response = await with_grant_token(
+                lambda: self._credentials.grant_token(session),
+                lambda token: self._upgrade(session, runner_id, token),
+                self._credentials.renewable,
+            )
+        except BaseException:
+            await session.close()
+            raise
+        return BrokerSocket(session, response)
+
+    async def _upgrade(
+        self, session: aiohttp.ClientSession, runner_id: str, token: str
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        failure: Refused | Unreachable
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await session.ws_connect(
+                    self._address.socket_url_for(runner_id),
+                    headers={"Authorization": f"Bearer {token}"},
+                    heartbeat=self._config.heartbeat_interval,
+                    max_msg_size=self._config.max_payload_size,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
+                    decode_text=False,
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            failure = failure_of(error)
+        # raised out here, where the error with the token in it is no longer at hand to become the context
+        raise failure from failure.__cause__
+
+
+async def with_grant_token(
+    fetch: Callable[[], Awaitable[str]], upgrade: Callable[[str], Awaitable[T]], renewable: bool
+) -> T:
+    """Do an upgrade with a grant token.
 
     A renewable credential whose token is refused at the upgrade gets one more attempt with a fresh one: tokens expire
     on the way (after 30 s), and behind a load balancer another replica may have issued it.
-
-    Raises:
-        Refused: 401 or 403.
-        Unreachable: everything else.
     """
-    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT))
+    token = await fetch()
     try:
-        token = await credentials.grant_token(session)
-        try:
-            response = await _upgrade(session, config, address, runner_id, token)
-        except Refused as refusal:
-            if not credentials.renewable or refusal.status != 403:
-                raise
-            token = await credentials.grant_token(session)
-            response = await _upgrade(session, config, address, runner_id, token)
-    except BaseException:
-        await session.close()
-        raise
-    return BrokerSocket(session, response)
+        return await upgrade(token)
+    except Refused as refusal:
+        if not renewable or refusal.status != 403:
+            raise
+    return await upgrade(await fetch())
 
 
-async def _upgrade(
-    session: aiohttp.ClientSession, config: TaskRunnerConfig, address: BrokerAddress, runner_id: str, token: str
-) -> aiohttp.ClientWebSocketResponse[bool]:
-    failure: Refused | Unreachable
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            return await session.ws_connect(
-                address.socket_url_for(runner_id),
-                headers={"Authorization": f"Bearer {token}"},
-                heartbeat=config.heartbeat_interval,
-                max_msg_size=config.max_payload_size,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
-                decode_text=False,
-            )
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        failure = failure_of(error)
-    # raised out here, where the error with the token in it is no longer at hand to become the context
-    raise failure from failure.__cause__
+def _credentials(config: TaskRunnerConfig, address: BrokerAddress) -> Credentials:
+    """The credential that lasts longest of those configured."""
+    if config.auth_token:
+        return AuthToken(config.auth_token, address.auth_url)
+    return GivenGrantToken(config.grant_token)

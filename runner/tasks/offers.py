@@ -7,13 +7,14 @@ The rules, and where they come from:
   offers of many runners do not expire in step. We honour an offer for a moment longer than we said, because an
   accept may be on its way.
 - A broker that gave up waiting for our answer to an accept throws away *all* our offers without saying so, other
-  than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh.
+  than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh. Where
+  several accepts were missed, as many cancels come in a row, and what it threw away is what it had before the first:
+  nothing is offered until all have been heard, or for each of them it would hold as many offers too many.
 """
 
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Callable
 
 from runner.clock import Alarm, Clock
@@ -40,14 +41,14 @@ class Offers:
         counters: Counters,
         free_slots: Callable[[], int],
         send: Callable[[TaskOffer], None],
-        entropy: Callable[[], float] = random.random,
+        entropy: random.Random,
     ) -> None:
         """A closed book.
 
         Parameters:
             free_slots: how many slots no task holds, at this moment.
             send: sends an offer.
-            entropy: a number from 0 to 1, for the spread.
+            entropy: for the ids and the spread.
         """
         self._task_type = task_type
         self._clock = clock
@@ -58,6 +59,7 @@ class Offers:
         self._expiry: dict[str, float] = {}
         self._alarm = Alarm(clock, self._expire)
         self._making = False
+        self._renewing = False
 
     def __len__(self) -> int:
         """How many offers are open."""
@@ -75,16 +77,21 @@ class Offers:
     def stop(self) -> None:
         """Make no more offers, and forget the open ones."""
         self._making = False
+        self._renewing = False
         self._expiry.clear()
         self._alarm.stop()
 
-    def forget(self) -> None:
-        """The broker has thrown our offers away: do the same. `refresh` offers every free slot afresh."""
+    def renew(self) -> None:
+        """The broker has thrown our offers away: do the same, and offer every free slot afresh in a moment."""
         self._counters.add(Count.OFFERS_FORGOTTEN, len(self._expiry))
         self._expiry.clear()
+        self._renewing = True
+        self._alarm.set(0.0)
 
     def refresh(self) -> None:
         """Offer the slots that are free and not yet offered."""
+        if self._renewing:
+            return  # the alarm is about to ring
         if self._making:
             for _ in range(self._free_slots() - len(self._expiry)):
                 self._offer()
@@ -100,8 +107,8 @@ class Offers:
         return None
 
     def _offer(self) -> None:
-        offer_id = secrets.token_hex(8)
-        valid_for = VALIDITY + SPREAD * self._entropy()
+        offer_id = self._entropy.randbytes(8).hex()
+        valid_for = VALIDITY + SPREAD * self._entropy.random()
         self._expiry[offer_id] = self._clock.now() + valid_for + GRACE
         self._counters.add(Count.OFFERS_MADE)
         self._send(TaskOffer(offer_id, self._task_type, int(valid_for * 1000)))
@@ -114,6 +121,7 @@ class Offers:
 
     def _expire(self) -> None:
         """Drop what has expired, and offer those slots again."""
+        self._renewing = False
         now = self._clock.now()
         for offer_id in [offer_id for offer_id, deadline in self._expiry.items() if deadline <= now]:
             del self._expiry[offer_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,13 @@ class TaskWorkload:
         clock: Clock,
         counters: Counters,
         executor: Executor,
+        entropy: random.Random,
         on_idle: Callable[[], None],
     ) -> None:
         """A workload without a connection.
 
         Parameters:
+            entropy: for the offers.
             on_idle: called when there has been no task for the auto shutdown timeout.
         """
         self._config = config
@@ -55,7 +58,7 @@ class TaskWorkload:
         self._tasks: dict[str, TaskInFlight] = {}
         self._no_tasks = asyncio.Event()
         self._no_tasks.set()
-        self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send)
+        self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send, entropy)
         self._refusing = False
         self._draining = False
         self._counting_idle_time = False
@@ -186,7 +189,7 @@ class TaskWorkload:
     def _on_cancel(self, message: TaskCancel) -> None:
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
-            self._offers.forget()
+            self._offers.renew()
         task = self._tasks.get(message.task_id)
         if task is not None:
             task.cancel(message.reason)

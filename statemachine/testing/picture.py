@@ -22,6 +22,7 @@ class Role(Enum):
     RECEIVE = "receive"
     OFFER = "offer"
     TASK = "task"
+    KILLED_TASK = "killed task"
 
 
 class Start(Enum):
@@ -58,7 +59,7 @@ class Picture:
 
     @property
     def tasks(self) -> frozenset[Coroutine]:
-        """The tasks in flight."""
+        """The tasks in flight. One that is being killed is alive until it is gone, but in flight no more."""
         return frozenset(coroutine for coroutine in self.coroutines if coroutine.role is Role.TASK)
 
     @property

@@ -5,6 +5,7 @@ A check is made a rule by `@_rule`: the name of the function is the name of the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import attrs
@@ -13,17 +14,19 @@ from statemachine.connection import (
     CONNECTION,
     REST_STATES,
     UNNUMBERED,
+    ConnectionEffect,
     ConnectionEvent,
     ConnectionMachine,
     ConnectionState,
     ConnectionStep,
 )
-from statemachine.machine import Outcome
+from statemachine.machine import Outcome, Table
 from statemachine.testing.picture import Coroutine, Picture, Role, Start, Timer
 from statemachine.testing.world import World
 
 _S, _E = ConnectionState, ConnectionEvent
 
+ConnectionTable = Table[ConnectionState, ConnectionEvent, ConnectionEffect]
 Check = Callable[[World, ConnectionMachine, ConnectionStep], None]
 
 
@@ -272,14 +275,18 @@ def journal_is_complete(world: World, machine: ConnectionMachine, step: Connecti
 @_rule
 def way_to_disconnected(world: World, machine: ConnectionMachine, step: ConnectionStep) -> None:
     """Shutdown and closed lead from every state to disconnected."""
-    reached = {machine.state}
-    for _ in CONNECTION.states:  # no way is longer than there are states
+    must(_S.DISCONNECTED in _stopping_from(CONNECTION, machine.state), f"stop() is stuck in {machine.state.value}")
+
+
+@functools.cache
+def _stopping_from(table: ConnectionTable, state: ConnectionState) -> frozenset[ConnectionState]:
+    """Where shutdown and closed can lead to; asked for after every step, and the same each time."""
+    reached = {state}
+    for _ in table.states:  # no way is longer than there are states
         reached |= {
-            row.target
-            for source, row in CONNECTION.arrows()
-            if source in reached and row.event in (_E.SHUTDOWN, _E.CLOSED)
+            row.target for source, row in table.arrows() if source in reached and row.event in (_E.SHUTDOWN, _E.CLOSED)
         }
-    must(_S.DISCONNECTED in reached, f"stop() is stuck in {machine.state.value}")
+    return frozenset(reached)
 
 
 CONNECTION_RULES = tuple(_rules)

@@ -200,6 +200,9 @@ async def test_when_the_acknowledgement_window_elapsed_everything_is_offered_afr
     async with listening(scripted, clock, max_concurrency=3) as (runner, connection):
         old = {await connection.offer() for _ in range(3)}
         await connection.say("broker:taskcancel", taskId="unheard", reason=ACKNOWLEDGEMENT_WINDOW_ELAPSED)
+        await connection.ping_answered()
+        assert connection.heard("runner:taskoffer") == [], "there may be more of these to hear"
+        await clock.advance(0)
         new = {await connection.offer() for _ in range(3)}
         assert not old & new
         assert runner.counters[Count.OFFERS_FORGOTTEN] == 3
@@ -237,6 +240,7 @@ async def test_a_window_that_elapses_on_a_task_of_ours_costs_no_offer(
         await gate.started.get()
         await connection.say("broker:taskcancel", taskId="t", reason=ACKNOWLEDGEMENT_WINDOW_ELAPSED)
         await connection.expect("runner:taskerror")
+        await clock.advance(0)
         offer = await connection.offer()
         await connection.ping_answered()
         assert connection.heard("runner:taskoffer") == []

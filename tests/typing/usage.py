@@ -12,14 +12,17 @@ from runner import (
     AlreadyStarted,
     AuthenticationFailed,
     ConfigurationError,
+    ConnectionLost,
     Count,
     Executor,
     NoIdleTimeoutHandlerError,
+    Refused,
     RunnerError,
     TaskFailed,
     TaskRequest,
     TaskRunner,
     TaskRunnerConfig,
+    Unreachable,
     UnsupportedPlatform,
 )
 from statemachine import ConnectionState, Entry
@@ -115,6 +118,37 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.config.max_concurrency, int)
         assert_type(runner.config.stdlib_allow, frozenset[str] | None)
     TaskRunner(config, executor=EchoThatInherits())
+
+
+class Pipe:
+    """A connection of one's own: it needs to inherit from nothing."""
+
+    async def receive(self) -> bytes | None:
+        raise ConnectionLost("the pipe has ended", code=1006)
+
+    async def send(self, frame: bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def drop(self) -> None:
+        pass
+
+
+class Tunnel:
+    """Another way to the task broker."""
+
+    async def open(self, runner_id: str) -> Pipe:
+        if runner_id == "":
+            raise Refused(403, "nobody")
+        if runner_id == "too early":
+            raise Unreachable("not yet")
+        return Pipe()
+
+
+def with_another_transport(config: TaskRunnerConfig) -> TaskRunner:
+    return TaskRunner(config, transport=Tunnel())
 
 
 async def with_every_error(runner: TaskRunner) -> int | str:

@@ -20,15 +20,20 @@ RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
     "ConfigurationError",
+    "ConnectionLost",
     "Count",
     "Executor",
     "NoIdleTimeoutHandlerError",
+    "Refused",
     "RunnerError",
     "SandboxFailed",
+    "Socket",
     "TaskFailed",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "Transport",
+    "Unreachable",
     "UnsupportedPlatform",
 }
 ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform"))}
@@ -187,6 +192,7 @@ class NoResult:
 
 
 TaskRunner(config, executor=NoResult())  # error: arg-type
+TaskRunner(config, transport=NoResult())  # error: arg-type
 
 
 def not_a_coroutine() -> None: ...

@@ -426,3 +426,19 @@ async def test_cancel_waits_for_what_is_to_follow_a_coroutine_that_has_just_ende
     await ending
     await scope.cancel()
     assert (len(scope), heard) == (0, ["just ended"])
+
+
+async def test_coroutines_are_cancelled_in_the_order_in_which_they_were_started() -> None:
+    scope, ended = Scope(lambda name, error: None), []
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    for number in range(50):
+        scope.spawn(wait(number), f"number {number}")
+    await asyncio.sleep(0)
+    await scope.cancel()
+    assert ended == list(range(50))

@@ -143,6 +143,16 @@ class TaskRunnerConfig(SandboxConfig):
             unit="s",
         ),
     )
+    max_connection_age: float = attrs.field(
+        default=3600,
+        metadata=declared(
+            "N8N_RUNNERS_MAX_CONNECTION_AGE",
+            Number(0, fraction=True),
+            "After this long, at the latest, a connection on which no task runs gives way to a fresh one: n8n can "
+            "forget a runner whose connection still seems well. Needs N8N_RUNNERS_AUTH_TOKEN; 0 means never.",
+            unit="s",
+        ),
+    )
     retry_spread: float = attrs.field(
         default=0,
         metadata=declared(

@@ -129,14 +129,12 @@ class TaskWorkload:
     def shut_down(self) -> None:
         """From here on, reject what is accepted, and abort the tasks that outlast the graceful timeout."""
         self._refusing = True
-        self._grace.set(self._config.graceful_shutdown_timeout)
+        if self._tasks:
+            self._grace.set(self._config.graceful_shutdown_timeout)
 
     async def drained(self) -> None:
         """Wait until all tasks have ended."""
-        try:
-            await self._no_tasks.wait()
-        finally:
-            self._grace.stop()
+        await self._no_tasks.wait()
 
     def _kill_tasks(self) -> None:
         for task in tuple(self._tasks.values()):
@@ -205,6 +203,7 @@ class TaskWorkload:
         del self._tasks[task.task_id]
         if not self._tasks:
             self._no_tasks.set()
+            self._grace.stop()
         self._offers.refresh()
         self._watch_idleness()
 

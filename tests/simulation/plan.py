@@ -95,6 +95,7 @@ class Plan:
     jitter: float
     run_length: float
     executor_time: float
+    connection_age: float
 
 
 def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
@@ -117,6 +118,7 @@ def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
         jitter=entropy.random() * 2,
         run_length=log_uniform(entropy, 120, 7200),
         executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1}),
+        connection_age=weighted(entropy, {3600: 4, 300: 1, 30: 1, 0: 1}),
     )
 
 

@@ -92,7 +92,7 @@ class Simulation:
         self.entered_at = 0.0
         """When the runner's state was entered."""
         self.attempt_due_from = 0.0
-        """From when the time until the runner is listening again is counted: a start, or a loss."""
+        """From when the time until the runner is listening again is counted: a start, a loss, or a renewal."""
         self.attempt_began_at = 0.0
         self.stop_called_at: float | None = None
         self.stop_bound = 0.0
@@ -120,6 +120,7 @@ class Simulation:
             auto_shutdown_timeout=plan.idle_timeout,
             graceful_shutdown_timeout=plan.graceful_timeout,
             heartbeat_interval=plan.heartbeat_interval,
+            max_connection_age=plan.connection_age,
             retry_spread=plan.retry_spread,
         )
         transport = SimulatedTransport(self.broker, self.network, grant_token, lambda: self.machine.number)
@@ -197,7 +198,7 @@ class Simulation:
         if step.before is not step.after:
             self.states[step.after.value] += 1
             self.entered_at = self.now
-            if step.after is ConnectionState.BACKOFF:
+            if step.after is ConnectionState.BACKOFF or step.before is ConnectionState.LISTENING:
                 self.attempt_due_from = self.now
             elif step.after is ConnectionState.CONNECTING:
                 self.attempt_began_at = self.now

@@ -27,7 +27,12 @@ _S, _E = ConnectionState, ConnectionEvent
 OWN = "simulated: "
 """How the names of the simulation's own coroutines begin."""
 
-TIMERS = {"_registration_overdue": Timer.REGISTRATION, "_retry_now": Timer.RETRY, "_idle": Timer.IDLE}
+TIMERS = {
+    "_registration_overdue": Timer.REGISTRATION,
+    "_retry_now": Timer.RETRY,
+    "_idle": Timer.IDLE,
+    "_grown_old": Timer.AGE,
+}
 """What an alarm calls, and which timer of the table it is."""
 
 READER = re.compile(r"(?:reader|writer) of connection (\d+)")
@@ -169,6 +174,8 @@ class SimulatedWorld(World):
         called = {getattr(timer.callback, "__self__", None) for timer in self.clock.timers}
         names = {alarm._callback.__name__ for alarm in called if isinstance(alarm, Alarm)}
         excused = {"_idle"} if listening and self._need_not_count_idle_time() else set()
+        if listening and self._need_not_grow_old():
+            excused.add("_grown_old")
         return frozenset(timer for name, timer in TIMERS.items() if name in names | excused)
 
     def _need_not_count_idle_time(self) -> bool:
@@ -177,6 +184,11 @@ class SimulatedWorld(World):
         called = run is not None and len(run.handlers) > 0
         rung = called or any(posted.event is _E.SHUTDOWN for posted in self._mail())
         return not self.runner.config.is_auto_shutdown_enabled or self.runner.running_tasks > 0 or rung
+
+    def _need_not_grow_old(self) -> bool:
+        """The age timer of the table is there, in effect, while a connection cannot be renewed, or is about to be."""
+        config = self.runner.config
+        return not (config.max_connection_age and config.auth_token) or self.runner._effects._renewal is not None
 
     def _tasks(self) -> set[Coroutine]:
         """The tasks that hold a slot: those in flight, and those that are being killed."""

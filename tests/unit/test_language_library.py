@@ -101,6 +101,19 @@ ATTACKS = {
         isinstance(int, Kind)
         return seen
     """,
+    "a field with a property for its name": """
+        import dataclasses
+        M = dataclasses.MISSING
+        class Field(dataclasses.Field):
+            __slots__ = ()
+            name = property(lambda s: "__class__ if other.append(__import__('os')) else 0", lambda s, v: 0)
+        @dataclasses.dataclass(init=False, repr=False)
+        class Kind:
+            x: int = Field(M, M, True, False, None, True, None, False)
+        found = []
+        Kind.__eq__([], found)
+        return found
+    """,
     "an alias of type": "return type[int](int)",
     "code that is changed": """
         import json
@@ -211,6 +224,10 @@ PROGRAMS: dict[str, tuple[str, Any]] = {
     "a Counter": ("from collections import Counter\nreturn Counter('aab').copy()['a']", 2),
     "flags": ("import enum\nF = enum.Flag('F', 'A B')\nreturn (F.A | F.B).value, (~F.A).value", [3, 2]),
     "names of members": ("import enum\nreturn [m.value for m in enum.Enum('E', [('A', 5), ('B', 6)])]", [5, 6]),
+    "the home of an enumeration": (
+        "import enum\nE = enum.Enum('E', 'A')\nE.more = 1\nreturn E.more, repr(E.A)",
+        [1, "<E.A: 1>"],
+    ),
     "networks": ("import ipaddress\nreturn str(next(ipaddress.ip_network('10.0.0.0/8').subnets()))", "10.0.0.0/9"),
     "a subclass of Formatter": (
         "import string\nclass F(string.Formatter):\n def convert_field(self, value, how):\n  return super().convert_field(value, 's')\n"

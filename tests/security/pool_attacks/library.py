@@ -158,6 +158,18 @@ LIBRARY = table(
             E.__eq__([], found)
             return found
         """,
+        "library: a field with a property for its name": """
+            import dataclasses, enum, typing
+            name = "__class__ if other.append(__import__('os')) else 0"
+            M = dataclasses.MISSING
+            members = {'A': (M, M, True, False, None, True, None, False), 'name': property(lambda s: name, lambda s, v: 0)}
+            T = typing.TypedDict('T', {'x': int})
+            T.x = enum.Enum('F', members, type=dataclasses.Field).A
+            dataclasses.dataclass(T, init=False, repr=False)
+            found = []
+            T.__eq__([], found)
+            return found
+        """,
         "library: an attribute that is read to be set": """
             import enum, random, typing
             E = enum.Enum('E', {'A': '{0.__globals__[_os]}'}, type=str)

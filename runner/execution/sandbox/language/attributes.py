@@ -14,7 +14,7 @@ from typing import Any
 from runner.execution.sandbox.language.formatting import guarded_method
 from runner.execution.sandbox.language.imports import OUR_OWN, is_stdlib, root_of
 from runner.execution.sandbox.language.inside import is_of_the_inside
-from runner.execution.sandbox.language.reading import bases_of, home_of, member_of, path_of
+from runner.execution.sandbox.language.reading import bases_of, home_of, member_of, path_of, remembered
 from runner.execution.sandbox.language.rules import (
     ENUM_API,
     FIXED_CLASSES,
@@ -25,6 +25,7 @@ from runner.execution.sandbox.language.rules import (
 from runner.execution.sandbox.language.violations import SecurityViolation, attribute_text, refuse_attribute
 
 _MISSING = object()
+_KEEP_AN_OBJ = (AttributeError, ProxyType, CallableProxyType)
 
 
 def is_of_stdlib(kind: type) -> bool:
@@ -41,14 +42,15 @@ def _who_answers(value: Any) -> Iterator[Any]:
             value = MethodType.__func__.__get__(value)
         elif issubclass(type(value), super):
             value = super.__self_class__.__get__(value)  # type: ignore[attr-defined]
-        elif issubclass(type(value), GenericAlias) or any(map(_is_alias, bases_of(type(value)))):
+        elif _is_alias(type(value)):
             value = object.__getattribute__(value, "__origin__")
         else:
             return
 
 
+@remembered
 def _is_alias(kind: type) -> bool:
-    return path_of(kind) == "typing._BaseGenericAlias"
+    return issubclass(kind, GenericAlias) or any(path_of(base) == "typing._BaseGenericAlias" for base in bases_of(kind))
 
 
 def has_secrets(value: Any) -> bool:
@@ -57,14 +59,20 @@ def has_secrets(value: Any) -> bool:
 
 
 def _has_secrets(value: Any) -> bool:
-    if type(value) is ModuleType and is_stdlib(ModuleType.__getattribute__(value, "__name__")):
+    kind = type(value)
+    if kind is ModuleType and is_stdlib(ModuleType.__getattribute__(value, "__name__")):
         return True
-    kinds = bases_of(type(value)) + (bases_of(value) if issubclass(type(value), type) else ())
-    return any(is_of_stdlib(kind) for kind in kinds)
+    kinds = bases_of(kind) + (bases_of(value) if issubclass(kind, type) else ())
+    return any(map(is_of_stdlib, kinds))
+
+
+def _kind_of(value: Any) -> type:
+    """A class itself, or that of an object."""
+    return value if issubclass(type(value), type) else type(value)
 
 
 def _refuse_private(value: Any, name: str) -> None:
-    kind = value if issubclass(type(value), type) else type(value)
+    kind = _kind_of(value)
     if (name in NAMED_TUPLE_API and issubclass(kind, tuple)) or name in ENUM_API:
         return
     if has_secrets(value):
@@ -91,7 +99,7 @@ def look(value: Any, name: str) -> Any:
         SecurityViolation: it may not.
     """
     if name == "obj":
-        if any(issubclass(type(who), AttributeError | ProxyType | CallableProxyType) for who in _who_answers(value)):
+        if any(issubclass(_kind_of(who), _KEEP_AN_OBJ) for who in _who_answers(value)):
             raise SecurityViolation(attribute_text(name))
     elif name in ("format", "format_map"):
         found = getattr(value, name, None)
@@ -126,13 +134,14 @@ def store(value: Any, name: str) -> Any:
     if is_private(name):
         _refuse_private(value, name)
     is_class = issubclass(type(value), type)
-    if (is_class and is_of_stdlib(value)) or type(value) is ModuleType or _is_fixed(value):
+    if (is_class and is_of_stdlib(value)) or type(value) is ModuleType or _is_fixed(type(value)):
         raise SecurityViolation(attribute_text(name))
     return value
 
 
-def _is_fixed(value: Any) -> bool:
-    return any(path_of(kind) in FIXED_CLASSES for kind in bases_of(type(value)))
+@remembered
+def _is_fixed(kind: type) -> bool:
+    return any(path_of(base) in FIXED_CLASSES for base in bases_of(kind))
 
 
 def load_by_name(value: Any, name: Any) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from runner.execution.sandbox.language.attributes import is_of_stdlib
-from runner.execution.sandbox.language.reading import bases_of, members_of
-from runner.execution.sandbox.language.rules import WATCHED_ATTRIBUTES, is_private
+from runner.execution.sandbox.language.reading import bases_of, members_of, path_of
+from runner.execution.sandbox.language.rules import FIXED_CLASSES, WATCHED_ATTRIBUTES, is_private
 from runner.execution.sandbox.language.violations import (
     SecurityViolation,
     attribute_refusal,
@@ -34,6 +34,7 @@ def build_class(function: Any, name: Any, /, *bases: Any, **options: Any) -> Any
     made = builtins.__build_class__(function, name, *bases, **options)
     if issubclass(type(made), type):
         check_definitions(members_of(made))
+        check_bases(made)
         check_overriding(made)
         check_annotations(made)
     return made
@@ -53,6 +54,17 @@ def check_definitions(names: Iterable[str], *, dunders: bool = True) -> None:
             text = name_text(name) if name[:2] == "__" else attribute_refusal(name)
         if text is not None:
             raise SecurityViolation(text)
+
+
+def check_bases(made: type) -> None:
+    """Refuse to inherit from what has to stay as it was made: what may not be set could be answered by a property.
+
+    Raises:
+        SecurityViolation: the class does.
+    """
+    for kind in bases_of(made):
+        if path_of(kind) in FIXED_CLASSES:
+            raise SecurityViolation(attribute_text(kind.__name__))
 
 
 def check_overriding(made: type, but_for: Container[str] = frozenset({"_abc_impl"})) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.execution.sandbox.language import copying
 from runner.execution.sandbox.language.attributes import load
-from runner.execution.sandbox.language.classes import check_definitions, check_overriding
+from runner.execution.sandbox.language.classes import check_bases, check_definitions, check_overriding
 from runner.execution.sandbox.language.reading import members_of
 from runner.execution.sandbox.language.shadows import SHADOWED, shadow
 
@@ -63,7 +63,10 @@ def _prepare_enum(module: Any) -> None:
         # What has been looked at is what is used: nothing that could say something else the next time
         plain = [_plain_member(item) for item in names]
         check_definitions([item if isinstance(item, str) else item[0] for item in plain], dunders=False)
+        if options.get("module") is None:  # or else it would be found where this is called: in enum
+            options["module"] = sys._getframe(2).f_globals.get("__name__")  # noqa: SLF001
         made = real(cls, class_name, plain, **options)
+        check_bases(made)
         check_overriding(made, members_of(module.Enum).keys() | members_of(module.Flag).keys())
         return made
 

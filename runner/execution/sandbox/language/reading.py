@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _bases_of = type.__dict__["__mro__"].__get__
@@ -41,3 +42,16 @@ def member_of(kind: type, name: str, default: Any) -> Any:
         if name in (members := members_of(base)):
             return members[name]
     return default
+
+
+def remembered(ask: Callable[[type], bool]) -> Callable[[type], bool]:
+    """A question about classes that is asked once for each: by what they are, whatever they say they are equal to."""
+    known: dict[int, tuple[type, bool]] = {}
+
+    def asked(kind: type) -> bool:
+        found = known.get(id(kind))
+        if found is None:
+            found = known[id(kind)] = (kind, ask(kind))
+        return found[1]
+
+    return asked

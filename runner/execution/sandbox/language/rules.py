@@ -91,7 +91,7 @@ FIXED_CLASSES: dict[str, str] = {
     "enum.property": "has a name by which it reads an attribute",
     "typing._BaseGenericAlias": "sets the attributes of the class that it stands for",
 }
-"""Classes of the standard library whose objects stay as they were made: their attributes are not set."""
+"""Classes of the standard library whose objects stay as they were made: nobody sets their attributes or inherits."""
 
 NAMED_TUPLE_API = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
 """What is public of a named tuple although it begins with an underscore."""

@@ -133,16 +133,17 @@ def expired_offers_not_renewed(patch: Patch) -> None:
 
 @_mutant("never_above_the_slots")
 def offers_renewed_for_each_elapsed_window(patch: Patch) -> None:
-    def renew(self: Offers) -> None:
+    def forget(self: Offers) -> None:
+        self._holding = False
         self._expiry.clear()
         self.refresh()
 
-    patch.setattr(Offers, "renew", renew)
+    patch.setattr(Offers, "forget", forget)
 
 
 @_mutant("every_free_slot_is_offered")
 def thrown_away_offers_believed_open(patch: Patch) -> None:
-    patch.setattr(Offers, "renew", _nothing)
+    patch.setattr(Offers, "forget", _nothing)
 
 
 @_mutant("offers_while_listening")

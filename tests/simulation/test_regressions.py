@@ -9,6 +9,8 @@ import pytest
 from msgspec import Raw
 
 from runner import AuthenticationFailed, Count
+from runner.protocol.codec import encode
+from runner.protocol.messages import ACKNOWLEDGEMENT_WINDOW_ELAPSED, TaskCancel
 from statemachine import ConnectionState
 from tests.simulation.network import TO_BROKER, Armed
 from tests.simulation.plan import Trouble
@@ -51,6 +53,27 @@ def test_several_accepts_missed_at_once_leave_no_more_offers_than_slots_with_the
         assert sim.runner.counters[Count.TASKS_REJECTED] == 0, "an offer too many was matched"
         await asyncio.sleep(1)
         assert sim.runner.counters[Count.TASKS_DONE] == 2
+        await sim.runner.stop()
+        await start
+
+    sim.play(script())
+
+
+def test_an_elapsed_window_right_behind_another_cancel_costs_no_offer_too_many() -> None:
+    sim = Scripted(slots=2)
+
+    async def script() -> None:
+        start = await sim.listening()
+        sim.network.armed += [Armed(Trouble.LOSE, TO_BROKER, "runner:taskaccepted")] * 2
+        tasks = [sim.broker.rules.request(TASK) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        connection = sim.network.current
+        assert connection is not None
+        before = sim.runner.counters[Count.OFFERS_MADE]
+        for task, reason in zip(tasks, ("Task request expired", ACKNOWLEDGEMENT_WINDOW_ELAPSED), strict=True):
+            connection.carry_to_runner(encode(TaskCancel(task.task_id, reason)))
+        await asyncio.sleep(0.01)
+        assert sim.runner.counters[Count.OFFERS_MADE] - before == 2
         await sim.runner.stop()
         await start
 

@@ -24,6 +24,8 @@ class Trouble(Enum):
     ANSWER_500 = "an answer of 500"
     ANSWER_503 = "an answer of 503"
     NO_ANSWER = "no answer at all, until the timeout"
+    TOKEN_EXPIRED = "a grant token that expires on its way"
+    TOKEN_USED = "a grant token that was used before"
     NO_TOKEN = "an answer to the token exchange without a token in it"
     # On the way of a message
     LOSE = "a message that never arrives"

@@ -49,9 +49,9 @@ test-pythons:  ## the tests on every supported Python that this machine has
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
 
-simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n fresh seeds; FLEET=1 fleets
+simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n [JOBS=n] fresh seeds; FLEET=1 fleets
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
-		$(if $(STORY),--story) $(if $(FLEET),--fleet)
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(STORY),--story) $(if $(FLEET),--fleet)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

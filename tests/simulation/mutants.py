@@ -258,6 +258,11 @@ def graceful_timeout_without_an_end(patch: Patch) -> None:
     patch.setattr(TaskWorkload, "_kill_tasks", _nothing)
 
 
+@_mutant("stop_ends_in_time")
+def stop_waits_for_the_executor_to_start(patch: Patch) -> None:
+    patch.setattr("runner.task_runner._Run.interrupt_start", _nothing)
+
+
 @_mutant("shutdown_spares_tasks")
 def tasks_not_spared_at_shutdown(patch: Patch) -> None:
     shut_down = TaskWorkload.shut_down

@@ -118,7 +118,7 @@ def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
         latency=log_uniform(entropy, 0.0002, 0.2),
         jitter=entropy.random() * 2,
         run_length=log_uniform(entropy, 120, 7200),
-        executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1}),
+        executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1, 20: 0.5}),
     )
 
 

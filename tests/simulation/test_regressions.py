@@ -12,6 +12,7 @@ from runner import AuthenticationFailed, Count
 from runner.protocol.codec import encode
 from runner.protocol.messages import ACKNOWLEDGEMENT_WINDOW_ELAPSED, TaskCancel
 from statemachine import ConnectionState
+from tests.simulation.executor import CLOSING_SHARE
 from tests.simulation.network import TO_BROKER, Armed
 from tests.simulation.plan import Trouble
 from tests.simulation.rules import Moment
@@ -93,5 +94,21 @@ def test_a_runner_that_was_refused_and_stopped_at_once_goes_to_rest_in_order() -
         sim.world.ended()
         sim.check(Moment.ENDED)
         assert sim.runner.state is ConnectionState.DISCONNECTED
+
+    sim.play(script())
+
+
+def test_stop_does_not_wait_for_an_executor_that_takes_long_to_start() -> None:
+    sim = Scripted(executor_time=60)
+
+    async def script() -> None:
+        start = sim.start()
+        await asyncio.sleep(1)
+        await sim.runner.stop()
+        await start
+        assert sim.now < 1 + 60 * CLOSING_SHARE + 0.1
+        sim.world.ended()
+        sim.check(Moment.ENDED)
+        assert sim.runner.path == ()
 
     sim.play(script())

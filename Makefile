@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-pythons check bench docs pins clean
+.PHONY: setup demo test test-n8n test-pythons simulate check bench docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -48,6 +48,10 @@ test-pythons:  ## the tests on every supported Python that this machine has
 		echo "Python $$version"; \
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
+
+simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n [JOBS=n] fresh seeds; FLEET=1 fleets
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(STORY),--story) $(if $(FLEET),--fleet)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

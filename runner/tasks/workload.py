@@ -185,13 +185,13 @@ class TaskWorkload:
             task.start(message.settings)
 
     def _on_cancel(self, message: TaskCancel) -> None:
+        self._offers.hold()
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
-            self._offers.renew()
+            self._offers.forget()
         task = self._tasks.get(message.task_id)
         if task is not None:
             task.cancel(message.reason)
-        self._offers.refresh()
 
     def _on_drain(self, _: Drain) -> None:
         """n8n stops: keep the connection and the tasks, honour open offers, and make no more."""

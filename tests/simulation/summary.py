@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 from runner import Count
 from runner.broker import TaskEnd
@@ -31,6 +32,13 @@ class Summary:
         self.states += report.states
         self.ends += report.ends
         self.counters += report.counters
+
+    def __iadd__(self, other: Summary) -> Self:
+        self.runs += other.runs
+        self.seconds += other.seconds
+        for name in ("seen", "states", "ends", "counters"):
+            getattr(self, name).update(getattr(other, name))
+        return self
 
     @property
     def hours(self) -> float:

@@ -10,7 +10,6 @@ failed, counts as alive while its message is the one that the state waits for.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -35,8 +34,9 @@ TIMERS = {
 }
 """What an alarm calls, and which timer of the table it is."""
 
-READER = re.compile(r"(?:reader|writer) of connection (\d+)")
-OPENING = re.compile(r"opening of connection (\d+)")
+RECEIVING = frozenset({"reader of connection", "writer of connection"})
+OPENING = "opening of connection"
+"""What coroutines are called before the number of their connection."""
 
 CONNECTED = (_S.AUTHENTICATED, _S.LISTENING)
 
@@ -139,8 +139,9 @@ class SimulatedWorld(World):
         """What is alive now; `entered` is whether the effects of entering the state have been performed."""
         state, number = self.machine.state, self.machine.number
         names = self.coroutines()
-        opening = {int(match[1]) for name in names if (match := OPENING.fullmatch(name))}
-        coroutines = {Coroutine(int(match[1]), Role.RECEIVE) for name in names if (match := READER.fullmatch(name))}
+        titled = [name.rpartition(" ") for name in names]
+        opening = {int(connection) for title, _, connection in titled if title == OPENING}
+        coroutines = {Coroutine(int(each), Role.RECEIVE) for title, _, each in titled if title in RECEIVING}
         draining = "drain" in names
         if self._has_news(state):
             opening |= {number} if state is _S.CONNECTING else set()

@@ -134,6 +134,16 @@ class TaskRunnerConfig(SandboxConfig):
             unit="s",
         ),
     )
+    linger: float = attrs.field(
+        default=0,
+        metadata=declared(
+            "N8N_RUNNERS_LINGER",
+            Number(0, fraction=True),
+            "How long `n8n-runner start` goes on after SIGTERM as if nothing had happened, or until n8n has gone: for "
+            "pods in which n8n is told to stop at the same time and still has tasks.",
+            unit="s",
+        ),
+    )
     heartbeat_interval: float = attrs.field(
         default=30,
         metadata=declared(

@@ -172,6 +172,17 @@ class TaskRunner:
         if self._run is not None:
             self._run.interrupt_start()
 
+    def note_stall(self, seconds: float) -> None:
+        """Count that the event loop stood still, as a watch of it has seen (see `runner.observe.stalls`)."""
+        self._counters.add(Count.LOOP_STALLS)
+
+    def note_crash(self, what: str, error: Exception) -> None:
+        """Take note of an exception that nobody has handled: for the exception handler of an event loop.
+
+        It is logged with the latest states of the connection, and counts as the connection's loss: the runner lives on.
+        """
+        self._crashed(what, error)
+
     async def __aenter__(self) -> Self:
         """Start in the background. When `start()` fails, the block is cancelled and its error comes out of it."""
         self._is_awaited = True

@@ -51,7 +51,7 @@ class Summary:
             *(trouble.name for trouble in Trouble if not self.seen[trouble.name]),
             *(state.value for state in ConnectionState if not self.states[state.value]),
             *(end.name for end in TaskEnd if not self.ends[end.name]),
-            *(count.name for count in Count if not self.counters[count.name]),
+            *(count.name for count in Count if count is not Count.LOOP_STALLS and not self.counters[count.name]),
         ]
 
     def __str__(self) -> str:

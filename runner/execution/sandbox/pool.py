@@ -16,7 +16,7 @@ from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.spawn import Spawned
 from runner.execution.sandbox.worker import Worker
 from runner.execution.sandbox.zygote import NotReady, ZygoteProcess
-from runner.scope import Scope
+from runner.scope import Scope, to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Pool:
             try:
                 await zygote.prepare(self._order)
             except NotReady as problem:
-                await zygote.close()
+                await to_the_end(zygote.close(), "ending a zygote")
                 if problem.module not in self._order.preload:
                     raise
                 log.warning("%s is imported in each task that needs it, not beforehand: %s", problem.module, problem)
@@ -82,7 +82,7 @@ class Pool:
                 self._order = self._order._replace(preload=left)
                 continue
             except BaseException:
-                await zygote.close()
+                await to_the_end(zygote.close(), "ending a zygote")
                 raise
             for line in zygote.problems:
                 log.warning("Preloading: %s", line)

@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-pythons simulate check bench docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -39,6 +39,9 @@ test: $(VENV)/.dev
 test-n8n: $(VENV)/.dev  ## against a real n8n, which the scripts in $(N8N_SCRIPTS) install and start
 	bash $(N8N_SCRIPTS)/setup.sh
 	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m pytest -s tests/n8n
+
+test-chaos: $(VENV)/.dev  ## the real process under faults of the network and of the machine; takes a minute
+	$(BIN)/python -X dev -m pytest tests/chaos
 
 test-pythons:  ## the tests on every supported Python that this machine has
 	@tested=""; for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \

@@ -6,6 +6,7 @@ everything once, that is time, and each page of memory that is written to has to
 
 from __future__ import annotations
 
+import builtins
 import json
 import linecache
 import socket
@@ -30,6 +31,7 @@ ITEMS = [{"json": {"n": n, "a": "text", "b": [1.5, None, True]}, "pairedItem": {
 
 def rehearse(terms: Terms) -> None:
     """Run tasks in this process. Their answers go nowhere."""
+    own_print = builtins.print
     imports = "import json\n" if is_allowed("json", terms.policy) else ""  # the first import prepares all modules
     for mode, code in (("runOnceForAllItems", imports + CODE), ("runOnceForEachItem", CODE_FOR_EACH)):
         settings = {"code": code, "nodeMode": mode, "continueOnFail": False, "items": ITEMS}
@@ -39,4 +41,5 @@ def rehearse(terms: Terms) -> None:
             with ours, theirs:
                 wire.write_frame(ours.fileno(), wire.TASK, document)
                 Worker(theirs.fileno(), terms).take_one()
+            builtins.print = own_print  # or else the `print` of the next worker would go through that of this one
     linecache.cache.pop(FILE_NAME, None)

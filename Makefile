@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench soak docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -65,6 +65,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.execution
+
+MINUTES ?= 60
+
+soak: $(VENV)/.dev  ## a mix of tasks, and a fault every 20 to 60 s, for MINUTES; fails if anything unexpected comes up
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from runner.broker import EndOfTask, TaskEnd
 from tests.chaos.on_the_network import FAILED, LOST
+from tests.chaos.process import REPLACED
 from tests.chaos.world import World
 from tests.support import eventually, result_of
 
 DAY = 86_400.0
-REPLACED = "WARNING\tThe process that tasks are forked from"
-"""What is said when one has ended, before or after it was ready."""
 NOT_STARTED = "cannot be started"
 FAILURES = ("No process could be started for the task", "No space left on device", "ended at once")
 """What a task is told when the machine has nothing left for it."""

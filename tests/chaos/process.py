@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -16,36 +17,60 @@ from tests.sandbox import interpreter
 from tests.support import AUTH_TOKEN, ROOT
 
 CLOCK = Path(__file__).parent / "clock"
-TROUBLE = ("Traceback (most recent call last)", "ResourceWarning", "which is a bug", "was never")
+TROUBLE = ("Traceback (most recent call last)", "ResourceWarning", "which is a bug", "never retrieved", "never awaited")
 """What must not be in a log: exceptions that nobody expected, and what was not closed or awaited."""
 
 NO_MORE = 3
 """A limit of descriptors under which there is no new one, since these are always open."""
 
+CONNECTED = "Connected to broker"
+REPLACED = "WARNING\tThe process that tasks are forked from"
+"""What is said when a zygote has ended, before or after it was ready."""
+
+COUNTED = (CONNECTED, REPLACED)
+KEPT = 20_000
+"""How many lines are kept at least."""
+
 PATIENCE = 20.0
 
 
 class Log:
-    """The lines that a process writes, as they come."""
+    """The lines that a process writes, as they come. Of very many, only the latest are kept."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self._dropped = 0
+        self._troubles: list[int] = []
+        self._counts: Counter[str] = Counter()
         self._came = asyncio.Condition()
 
     async def keep(self, stream: asyncio.StreamReader) -> None:
         """Take what is written, until there is nothing more to come."""
         while line := await stream.readline():
-            self.lines.append(line.decode(errors="replace").rstrip())
+            self._take(line.decode(errors="replace").rstrip())
             async with self._came:
                 self._came.notify_all()
 
+    def _take(self, line: str) -> None:
+        if any(trouble in line for trouble in TROUBLE):
+            self._troubles.append(self.mark())
+        self._counts.update(text for text in COUNTED if text in line)
+        self.lines.append(line)
+        if len(self.lines) > 2 * KEPT and not self._troubles:
+            self._dropped += KEPT
+            del self.lines[:KEPT]
+
     def mark(self) -> int:
         """The place up to which it is written."""
-        return len(self.lines)
+        return self._dropped + len(self.lines)
+
+    def count(self, text: str) -> int:
+        """How many lines there were with one of the texts that are counted."""
+        return self._counts[text]
 
     def since(self, mark: int, text: str) -> list[str]:
         """The lines after a place that contain a text."""
-        return [line for line in self.lines[mark:] if text in line]
+        return [line for line in self.lines[max(0, mark - self._dropped) :] if text in line]
 
     async def says(self, text: str, mark: int, times: int = 1) -> None:
         """Wait until so many lines after a place contain a text."""
@@ -58,11 +83,11 @@ class Log:
 
     def troubles(self) -> list[str]:
         """What must not be there, each with what follows it."""
-        return [
-            "\n".join(self.lines[number : number + 30])
-            for number, line in enumerate(self.lines)
-            if any(trouble in line for trouble in TROUBLE)
-        ]
+        return ["\n".join(self.lines[place - self._dropped :][:30]) for place in self._troubles]
+
+    def forgive(self) -> None:
+        """Forget these: they have been told."""
+        self._troubles.clear()
 
 
 class RunnerProcess:

@@ -40,7 +40,7 @@ SETTINGS = {
 """Code is free to do everything that the kernel does not keep it from."""
 
 TINY = code_settings("return [{'json': {'ok': True}}]", [])
-TMPFS = "size=4m,nr_inodes=400,mode=0711"
+TMPFS = "size=16m,nr_inodes=1000,mode=0711"
 MNT_DETACH = 2
 
 

@@ -16,6 +16,7 @@ from tests.chaos.world import World
 from tests.support import eventually, result_of
 
 DAY = 86_400.0
+UNANSWERING = "does not answer any more"
 NOT_STARTED = "cannot be started"
 FAILURES = ("No process could be started for the task", "No space left on device", "ended at once")
 """What a task is told when the machine has nothing left for it."""
@@ -77,6 +78,18 @@ async def a_stopped_zygote(world: World) -> None:
             os.kill(zygote, signal.SIGCONT)
     for task in tasks:
         assert result_of(await task.end()) == []
+
+
+async def a_zygote_stopped_for_good(world: World) -> None:
+    """With tasks that only it can end; the connection is lost too, so that they have to be ended."""
+    [zygote] = world.runner.zygotes()
+    tasks = [await world.under_way("import time\ntime.sleep(1000)")]
+    mark = world.runner.log.mark()
+    os.kill(zygote, signal.SIGSTOP)
+    world.proxy.reset()
+    await world.runner.log.says(UNANSWERING, mark)
+    for task in tasks:
+        assert (await task.end()).how is TaskEnd.RUNNER_LOST
 
 
 async def steps_of_the_clock(world: World) -> None:

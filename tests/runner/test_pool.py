@@ -128,6 +128,53 @@ async def test_the_log_says_why_a_zygote_cannot_be_started(caplog: pytest.LogCap
     assert line.endswith(f"cannot be started: [Errno 2] No such file or directory: '{tasks}'")
 
 
+async def test_a_zygote_that_answers_no_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.execution.sandbox.zygote.LOOK_INTERVAL", 0.05)
+    async with started(**EVERYTHING) as executor:
+        running, [worker, zygote] = await first_print(
+            executor, "import os, time\nprint(os.getpid(), os.getppid())\ntime.sleep(1000)"
+        )
+        os.kill(int(zygote), signal.SIGSTOP)
+        running.cancel()  # which waits for the end of the worker, and that is for the zygote to bring about
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not is_running(worker)
+        assert await run(executor, "return _items") == ITEMS
+
+
+async def test_a_zygote_that_stands_still_for_a_while_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.execution.sandbox.zygote.LOOK_INTERVAL", 0.2)
+    async with started(**EVERYTHING, max_concurrency=1) as executor:
+        [zygote] = children_of(os.getpid())
+        await run(executor, "return _items")
+        os.kill(zygote, signal.SIGSTOP)
+        tasks = [asyncio.create_task(run(executor, "return _items")) for _ in range(9)]
+        await asyncio.sleep(0.5)
+        os.kill(zygote, signal.SIGCONT)
+        assert await asyncio.gather(*tasks) == [ITEMS] * 9
+        assert children_of(os.getpid()) == [zygote]
+
+
+async def test_a_zygote_for_which_there_is_no_descriptor_left_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with started(**EVERYTHING) as executor:
+        [zygote] = children_of(os.getpid())
+        failures = [OSError(24, "Too many open files")]
+        duplicate = os.dup
+
+        def scarce(descriptor: int) -> int:
+            if failures:
+                raise failures.pop()
+            return duplicate(descriptor)
+
+        monkeypatch.setattr("os.dup", scarce)
+        os.kill(zygote, signal.SIGKILL)
+        assert (await error(executor, "return _items"))["message"].endswith("Too many open files")
+        assert await run(executor, "return _items") == ITEMS
+        assert len(children_of(os.getpid())) == 1
+
+
 @pytest.mark.parametrize(
     "busy",
     [

@@ -23,6 +23,7 @@ FAILURES = ("No process could be started for the task", "No space left on device
 
 WRITING = "open(os.environ['TMPDIR'] + '/large', 'wb').write(bytes(2**20))\nreturn []"
 HOG = "taken = []\nwhile True:\n    taken.append(bytearray(2**20))"
+CHATTER = "for n in range(1000): print('x' * 1000)"
 PAUSE = 1.0
 
 
@@ -63,6 +64,19 @@ async def a_stopped_runner(world: World) -> None:
         await eventually(lambda: not world.broker.rules.runner_ids, "the broker misses the runner's pongs")
     finally:
         world.runner.signal(signal.SIGCONT)
+    await world.runner.log.says(LOST, mark)
+
+
+async def an_unread_log(world: World) -> None:
+    """Until the broker has given the runner up, which waits for somebody to read what it writes."""
+    mark = world.runner.log.mark()
+    world.runner.log.neglect()
+    try:
+        chatter = world.request(CHATTER)
+        await eventually(lambda: not world.broker.rules.runner_ids, "the broker misses the runner's pongs")
+    finally:
+        world.runner.log.catch_up()
+    assert (await chatter.end()).how is TaskEnd.RUNNER_LOST
     await world.runner.log.says(LOST, mark)
 
 

@@ -362,6 +362,34 @@ def test_verdicts_are_kept_by_text_and_mode_and_the_oldest_are_forgotten() -> No
 # Folders
 
 
+async def test_a_folder_is_older_than_anything_a_task_does_in_it_however_coarse_the_clock_of_the_kernel() -> None:
+    async with started(**EVERYTHING) as executor:
+        text = "import os\ns = os.stat(os.environ['TMPDIR'])\nreturn {'age': s.st_ctime_ns - s.st_mtime_ns}"
+        [item] = await run(executor, text)
+        assert item["json"]["age"] >= 10**9 - 10**8
+
+
+async def test_what_a_sweeper_that_was_killed_has_left_is_swept_by_the_next_one() -> None:
+    async with started(**EVERYTHING, max_concurrency=1) as executor:
+        text = """
+            import os
+            place = os.environ["TMPDIR"]
+            for n in range(1_000):
+                os.mkdir(f"{place}/{n}")
+            print(place[1:], os.getppid())
+            """
+        running, [place, zygote] = await first_print(executor, text)
+        workers = {*children_of(int(zygote))}
+        await running
+        await eventually(lambda: {*children_of(int(zygote))} - workers, "there is a sweeper")
+        for sweeper in {*children_of(int(zygote))} - workers:
+            os.kill(sweeper, signal.SIGKILL)
+        folder = Path("/", place.strip("'"))
+        assert folder.exists()
+        while folder.exists():  # until one of them ends after the sweeper has
+            assert await run(executor, "return _items") == ITEMS
+
+
 def test_a_sweep_leaves_nothing_however_deep_or_closed(tmp_path: Path) -> None:
     folder = tmp_path / "task"
     folder.mkdir()

@@ -208,8 +208,9 @@ class EmbeddedBroker:
 
     async def _read(self, response: web.WebSocketResponse, peer: WebSocketPeer) -> None:
         message: WSMessage
-        async for message in response:
-            if message.type is WSMsgType.TEXT:
-                self.rules.receive(peer, message.data)
-            elif message.type is WSMsgType.BINARY:
-                self.rules.receive(peer, b"")
+        with contextlib.suppress(ConnectionError):  # pings are answered on the way, if the connection lets it
+            async for message in response:
+                if message.type is WSMsgType.TEXT:
+                    self.rules.receive(peer, message.data)
+                elif message.type is WSMsgType.BINARY:
+                    self.rules.receive(peer, b"")

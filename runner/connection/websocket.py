@@ -49,7 +49,10 @@ class BrokerSocket:
         Raises:
             ConnectionLost: there will be no more frames.
         """
-        message = await self._socket.receive()
+        try:
+            message = await self._socket.receive()
+        except (aiohttp.ClientError, OSError) as error:  # it answers pings on the way, if the connection lets it
+            raise ConnectionLost(f"the connection broke off while answering a ping: {error}") from error
         if message.type is aiohttp.WSMsgType.TEXT:
             frame: bytes = message.data
             return frame

@@ -12,6 +12,9 @@ from tests.chaos.proxy import UPGRADE, Way
 
 NOTHING: frozenset[TaskEnd] = frozenset()
 CONNECTION = frozenset({TaskEnd.RUNNER_LOST})
+SILENCE = frozenset({TaskEnd.RUNNER_LOST, TaskEnd.TASK_TIMEOUT})
+"""What a task says of its end does not arrive, and the broker's timer may be the first to ring."""
+
 BROKER = frozenset({TaskEnd.RUNNER_LOST, TaskEnd.DRAINING})
 PROCESS = frozenset({TaskEnd.ERROR})
 TOKEN = b"POST "
@@ -54,9 +57,9 @@ FAULTS = (
     # The network
     Fault("reset", "RST on both sides", NOTICED, network.reset, CONNECTION),
     Fault("closed", "FIN on both sides", NOTICED, network.close, CONNECTION),
-    Fault("half-open", "nothing passes any more", NOTICED, network.silence(), CONNECTION),
-    Fault("deaf", "nothing reaches the runner", NOTICED, network.silence(frozenset({Way.TO_RUNNER})), CONNECTION),
-    Fault("mute", "nothing reaches the broker", NOTICED, network.silence(frozenset({Way.TO_BROKER})), CONNECTION),
+    Fault("half-open", "nothing passes any more", NOTICED, network.silence(), SILENCE),
+    Fault("deaf", "nothing reaches the runner", NOTICED, network.silence(frozenset({Way.TO_RUNNER})), SILENCE),
+    Fault("mute", "nothing reaches the broker", NOTICED, network.silence(frozenset({Way.TO_BROKER})), SILENCE),
     Fault("hiccup", "nothing passes", "before the heartbeat notices", network.hiccup),
     Fault("cut", "all comes in two halves", "when some tasks are done", network.cut),
     Fault("delay", "all comes late", "when some tasks are done", network.delay),
@@ -64,6 +67,7 @@ FAULTS = (
     Fault("garbled to the broker", "bytes that are no frame", NOTICED, network.garble(Way.TO_BROKER), CONNECTION),
     Fault("nonsense", "frames that no broker sends", "when all are heard", network.nonsense, quiet=True),
     # What answers in place of a broker
+    Fault("no answer", "lost; nobody answers the next attempt", TRIED, network.no_answer, CONNECTION),
     Fault("not HTTP", "lost; another server answers", TRIED, network.answer(NOT_HTTP), CONNECTION),
     Fault("no token", "lost; a web page answers", TRIED, network.answer(NO_TOKEN, TOKEN), CONNECTION),
     Fault("token 503", "lost; no token to be had", TRIED, network.status(503, TOKEN), CONNECTION),
@@ -79,8 +83,10 @@ FAULTS = (
     Fault("zygotes killed", "SIGKILL, three times in a row", NOTICED, machine.deaths_of_zygotes, PROCESS),
     Fault("workers killed", "SIGKILL for half of them", AT_ONCE, machine.deaths_of_workers, PROCESS),
     Fault("waiting workers killed", "SIGKILL", AT_ONCE, machine.deaths_of_waiting_workers, quiet=True),
-    Fault("runner stopped", "SIGSTOP past the heartbeat", "SIGCONT", machine.a_stopped_runner, CONNECTION),
+    Fault("runner stopped", "SIGSTOP past the heartbeat", "SIGCONT", machine.a_stopped_runner, SILENCE),
+    Fault("log unread", "writing blocks past the heartbeat", "read on", machine.an_unread_log, SILENCE),
     Fault("zygote stopped", "SIGSTOP for a second", "SIGCONT", machine.a_stopped_zygote),
+    Fault("zygote hangs", "SIGSTOP, and a reset", NOTICED, machine.a_zygote_stopped_for_good, CONNECTION | PROCESS),
     # The machine
     Fault("clock", "a day forward, two back, right again", AT_ONCE, machine.steps_of_the_clock, quiet=True),
     Fault("no descriptors", "limit of the runner", "lifted", machine.no_descriptors, PROCESS),

@@ -17,12 +17,14 @@ from tests.chaos.world import World
 from tests.support import eventually, result_of
 
 DAY = 86_400.0
+UNANSWERING = "does not answer any more"
 NOT_STARTED = "cannot be started"
 FAILURES = ("No process could be started for the task", "No space left on device", "ended at once")
 """What a task is told when the machine has nothing left for it."""
 
 WRITING = "open(os.environ['TMPDIR'] + '/large', 'wb').write(bytes(2**20))\nreturn []"
 HOG = "taken = []\nwhile True:\n    taken.append(bytearray(2**20))"
+CHATTER = "for n in range(1000): print('x' * 1000)"
 PAUSE = 1.0
 
 
@@ -76,6 +78,19 @@ async def a_stopped_runner(world: World) -> None:
     await world.runner.log.says(LOST, mark)
 
 
+async def an_unread_log(world: World) -> None:
+    """Until the broker has given the runner up, which waits for somebody to read what it writes."""
+    mark = world.runner.log.mark()
+    world.runner.log.neglect()
+    try:
+        chatter = world.request(CHATTER)
+        await eventually(lambda: not world.broker.rules.runner_ids, "the broker misses the runner's pongs")
+    finally:
+        world.runner.log.catch_up()
+    assert (await chatter.end()).how is TaskEnd.RUNNER_LOST
+    await world.runner.log.says(LOST, mark)
+
+
 async def a_stopped_zygote(world: World) -> None:
     """For a second, with more tasks than there are workers."""
     [zygote] = world.runner.zygotes()
@@ -88,6 +103,18 @@ async def a_stopped_zygote(world: World) -> None:
             os.kill(zygote, signal.SIGCONT)
     for task in tasks:
         assert result_of(await task.end()) == []
+
+
+async def a_zygote_stopped_for_good(world: World) -> None:
+    """With tasks that only it can end; the connection is lost too, so that they have to be ended."""
+    [zygote] = world.runner.zygotes()
+    tasks = [await world.under_way("import time\ntime.sleep(1000)")]
+    mark = world.runner.log.mark()
+    os.kill(zygote, signal.SIGSTOP)
+    world.proxy.reset()
+    await world.runner.log.says(UNANSWERING, mark)
+    for task in tasks:
+        assert (await task.end()).how is TaskEnd.RUNNER_LOST
 
 
 async def steps_of_the_clock(world: World) -> None:

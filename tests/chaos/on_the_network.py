@@ -105,6 +105,15 @@ def answer(with_this: bytes, to: bytes = b"") -> Inflict:
     return inflict
 
 
+async def no_answer(world: World) -> None:
+    """The connection is lost, and the next attempt heard by nobody: as a firewall has it that drops all it gets."""
+    mark = world.runner.log.mark()
+    world.proxy.reset()
+    world.proxy.stall()
+    await world.runner.log.says(FAILED, mark)
+    world.proxy.lift()
+
+
 def status(number: int, to: bytes) -> Inflict:
     return answer(http_answer(number), to)
 

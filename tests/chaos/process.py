@@ -43,11 +43,22 @@ class Log:
         self._troubles: list[int] = []
         self._counts: Counter[str] = Counter()
         self._came = asyncio.Condition()
+        self._is_read = asyncio.Event()
+        self._is_read.set()
+
+    def neglect(self) -> None:
+        """Read no more: when the pipe is full, whoever writes to it has to wait."""
+        self._is_read.clear()
+
+    def catch_up(self) -> None:
+        """Read on."""
+        self._is_read.set()
 
     async def keep(self, stream: asyncio.StreamReader) -> None:
         """Take what is written, until there is nothing more to come."""
         while line := await stream.readline():
             self._take(line.decode(errors="replace").rstrip())
+            await self._is_read.wait()
             async with self._came:
                 self._came.notify_all()
 
@@ -179,6 +190,7 @@ class RunnerProcess:
     async def give_up(self) -> None:
         """Kill all of it, if it is still there."""
         self.zygotes()
+        self.log.catch_up()
         for pid in self.remains():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

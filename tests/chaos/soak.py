@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -215,6 +216,7 @@ def main() -> int:
     """Soak as the command line says."""
     options = _options()
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be stopped is no reason to leave a runner behind
     adopt_orphans()
     with Household() as household:
         unexpected = asyncio.run(_soak(options))

@@ -79,9 +79,8 @@ class World:
             await undo.enter_async_context(self.broker)
             host, port = self.broker.uri.removeprefix("http://").split(":")
             self.proxy = await undo.enter_async_context(Proxy(host, int(port)))
-            self.runner = await RunnerProcess.start(self.proxy.uri, self.temporary, self._clock, **self._settings)
-            undo.push_async_callback(self.runner.give_up)
-            await self.runner.log.says("Registered with broker", 0)
+            self._undo = undo
+            await self.start_runner()
             self._undo = undo.pop_all()
         return self
 
@@ -89,6 +88,12 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._undo.__aexit__(kind, error, traceback)
+
+    async def start_runner(self) -> None:
+        """Start a runner, and wait until it has registered."""
+        self.runner = await RunnerProcess.start(self.proxy.uri, self.temporary, self._clock, **self._settings)
+        self._undo.push_async_callback(self.runner.give_up)
+        await self.runner.log.says("Registered with broker", 0)
 
     @property
     def concurrency(self) -> int:

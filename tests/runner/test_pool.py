@@ -128,6 +128,53 @@ async def test_the_log_says_why_a_zygote_cannot_be_started(caplog: pytest.LogCap
     assert line.endswith(f"cannot be started: [Errno 2] No such file or directory: '{tasks}'")
 
 
+async def test_a_zygote_that_answers_no_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.execution.sandbox.zygote.LOOK_INTERVAL", 0.05)
+    async with started(**EVERYTHING) as executor:
+        running, [worker, zygote] = await first_print(
+            executor, "import os, time\nprint(os.getpid(), os.getppid())\ntime.sleep(1000)"
+        )
+        os.kill(int(zygote), signal.SIGSTOP)
+        running.cancel()  # which waits for the end of the worker, and that is for the zygote to bring about
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert not is_running(worker)
+        assert await run(executor, "return _items") == ITEMS
+
+
+async def test_a_zygote_that_stands_still_for_a_while_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.execution.sandbox.zygote.LOOK_INTERVAL", 0.2)
+    async with started(**EVERYTHING, max_concurrency=1) as executor:
+        [zygote] = children_of(os.getpid())
+        await run(executor, "return _items")
+        os.kill(zygote, signal.SIGSTOP)
+        tasks = [asyncio.create_task(run(executor, "return _items")) for _ in range(9)]
+        await asyncio.sleep(0.5)
+        os.kill(zygote, signal.SIGCONT)
+        assert await asyncio.gather(*tasks) == [ITEMS] * 9
+        assert children_of(os.getpid()) == [zygote]
+
+
+async def test_a_zygote_for_which_there_is_no_descriptor_left_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with started(**EVERYTHING) as executor:
+        [zygote] = children_of(os.getpid())
+        failures = [OSError(24, "Too many open files")]
+        duplicate = os.dup
+
+        def scarce(descriptor: int) -> int:
+            if failures:
+                raise failures.pop()
+            return duplicate(descriptor)
+
+        monkeypatch.setattr("os.dup", scarce)
+        os.kill(zygote, signal.SIGKILL)
+        assert (await error(executor, "return _items"))["message"].endswith("Too many open files")
+        assert await run(executor, "return _items") == ITEMS
+        assert len(children_of(os.getpid())) == 1
+
+
 @pytest.mark.parametrize(
     "busy",
     [
@@ -314,6 +361,34 @@ def test_verdicts_are_kept_by_text_and_mode_and_the_oldest_are_forgotten() -> No
 
 
 # Folders
+
+
+async def test_a_folder_is_older_than_anything_a_task_does_in_it_however_coarse_the_clock_of_the_kernel() -> None:
+    async with started(**EVERYTHING) as executor:
+        text = "import os\ns = os.stat(os.environ['TMPDIR'])\nreturn {'age': s.st_ctime_ns - s.st_mtime_ns}"
+        [item] = await run(executor, text)
+        assert item["json"]["age"] >= 10**9 - 10**8
+
+
+async def test_what_a_sweeper_that_was_killed_has_left_is_swept_by_the_next_one() -> None:
+    async with started(**EVERYTHING, max_concurrency=1) as executor:
+        text = """
+            import os
+            place = os.environ["TMPDIR"]
+            for n in range(1_000):
+                os.mkdir(f"{place}/{n}")
+            print(place[1:], os.getppid())
+            """
+        running, [place, zygote] = await first_print(executor, text)
+        workers = {*children_of(int(zygote))}
+        await running
+        await eventually(lambda: {*children_of(int(zygote))} - workers, "there is a sweeper")
+        for sweeper in {*children_of(int(zygote))} - workers:
+            os.kill(sweeper, signal.SIGKILL)
+        folder = Path("/", place.strip("'"))
+        assert folder.exists()
+        while folder.exists():  # until one of them ends after the sweeper has
+            assert await run(executor, "return _items") == ITEMS
 
 
 def test_a_sweep_leaves_nothing_however_deep_or_closed(tmp_path: Path) -> None:

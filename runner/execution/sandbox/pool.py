@@ -74,7 +74,12 @@ class Pool:
     async def _raise_zygote(self) -> None:
         """Start a zygote; without the modules that one does not survive, if that is what it takes."""
         for _ in range(MOST_EXCLUDED):
-            zygote = ZygoteProcess(self._spawn(), self._died)
+            spawned = self._spawn()
+            try:
+                zygote = ZygoteProcess(spawned, self._died)
+            except OSError:  # there was no descriptor left for our side
+                spawned.give_up()
+                raise
             try:
                 await zygote.prepare(self._order)
             except NotReady as problem:

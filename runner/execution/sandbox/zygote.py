@@ -31,6 +31,13 @@ FRAME_LIMITS = dict.fromkeys(
 
 GONE = "the process that forks workers has ended"
 
+LOOK_INTERVAL = 2.0
+"""How often it is seen whether a zygote that owes an answer has said anything, in seconds."""
+
+MOST_SILENT_LOOKS = 5
+"""After how many looks in a row at a silent one it is given up. Looks are counted, not time: when the whole machine has
+stood still for an hour, all the zygote has missed is one look."""
+
 POLL_INTERVAL = 0.005
 """How often processes are looked after of whose end nobody tells, in seconds."""
 
@@ -82,6 +89,10 @@ class ZygoteProcess:
         self._cutter = wire.Cutter()
         self._asked: deque[_Asked] = deque()
         self._workers: dict[int, Worker] = {}
+        self._dying: set[int] = set()
+        """The workers that it has been told to kill."""
+        self._look: asyncio.TimerHandle | None = None
+        self._silent_looks = 0
         self._importing: str | None = None
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -116,6 +127,7 @@ class ZygoteProcess:
             raise OSError(GONE)
         asked = _Asked(self._loop.create_future(), Ends.make())
         self._asked.append(asked)
+        self._watch()
         try:
             asked.ends.pass_on(self._line, b"".join(wire.pack(wire.FORK, b"")))
         except OSError:
@@ -130,6 +142,8 @@ class ZygoteProcess:
     def kill(self, worker: int) -> None:
         """Kill a worker that has not ended yet; its end is told as any other."""
         self._say(wire.KILL, wire.NUMBER.pack(worker))
+        self._dying.add(worker)
+        self._watch()
 
     def _say(self, kind: int, payload: bytes) -> None:
         """Say something short. The line holds hundreds of thousands of bytes of it."""
@@ -138,6 +152,25 @@ class ZygoteProcess:
                 self._line.send(b"".join(wire.pack(kind, payload)))
         except OSError:
             self._ended()
+
+    # Whether it answers
+
+    def _watch(self) -> None:
+        """Look after it as long as it owes an answer: without it no task can be ended, nor any connection."""
+        if self._look is None and not self.is_gone:
+            self._silent_looks = 0
+            self._look = self._loop.call_later(LOOK_INTERVAL, self._look_after)
+
+    def _look_after(self) -> None:
+        self._look = None
+        if self.is_gone or not (self._asked or self._dying):
+            return
+        self._silent_looks += 1
+        if self._silent_looks < MOST_SILENT_LOOKS:
+            self._look = self._loop.call_later(LOOK_INTERVAL, self._look_after)
+            return
+        log.error("The process that forks workers does not answer any more; it is killed, and its tasks with it")
+        self._ended()
 
     # What it says
 
@@ -151,6 +184,7 @@ class ZygoteProcess:
         if not data:
             self._ended()
             return
+        self._silent_looks = 0
         self._cutter.feed(data)
         try:
             while frame := self._cutter.frame(FRAME_LIMITS):
@@ -165,6 +199,7 @@ class ZygoteProcess:
         elif kind == wire.ENDED:
             pid, status = wire.END.unpack(payload)
             worker = self._workers.pop(pid, None)
+            self._dying.discard(pid)
             if worker is not None:
                 worker.ended(status)
         elif kind == wire.NOT_FORKED:
@@ -214,6 +249,8 @@ class ZygoteProcess:
         """End it and its workers, and return when they are gone."""
         self.is_gone = True
         self._loop.remove_reader(self._line)
+        if self._look is not None:
+            self._look.cancel()
         if self._ready.done() and not self._ready.cancelled():
             self._ready.exception()  # whoever wanted to know has been told
         process = self._spawned.process

@@ -52,12 +52,16 @@ DESCRIPTORS = struct.Struct("3i")
 DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
 
 
+A_SECOND = 10**9
+"""In nanoseconds."""
+
+
 class Untouched(NamedTuple):
     """A place whose folder nobody has put anything in."""
 
     place: Place
     made: int
-    """When the folder was changed last: when it was made, in nanoseconds."""
+    """When the folder was changed last, as far as it says: a second before it was made, in nanoseconds."""
 
 
 class Zygote:
@@ -74,6 +78,8 @@ class Zygote:
         self._to_sweep = [entry.path for entry in os.scandir(order.folders)]
         """Folders that tasks have left; at first those of a zygote that has died, if this one takes its place."""
         self._sweeper = 0
+        self._sweeping: list[str] = []
+        """What the sweeper is at, if there is one."""
 
     def prepare(self) -> None:
         """Import what is to be imported, confine this process, try a worker out, and say what came of it all."""
@@ -187,6 +193,9 @@ class Zygote:
                 return
             if child == self._sweeper:
                 self._sweeper = 0
+                if status:  # killed: with the next one that ends, or it might be killed again and again
+                    self._to_sweep += self._sweeping
+                    continue
             else:
                 before = self._living.pop(child)
                 self._say(wire.ENDED, wire.END.pack(child, status))
@@ -201,6 +210,9 @@ class Zygote:
         name = f"task-{os.getpid()}-{self._places_made}"  # not one of the zygote whose place this may have taken
         folder = os.path.join(self._order.folders, name)  # noqa: PTH118
         os.mkdir(folder, 0o700)  # noqa: PTH102
+        # most kernels note times in steps of some milliseconds: what a task did at once would be of the same time
+        made = os.stat(folder).st_mtime_ns - A_SECOND  # noqa: PTH116
+        os.utime(folder, ns=(made, made))
         return Untouched(self._confinement.prepare(folder, os.environ), os.stat(folder).st_mtime_ns)  # noqa: PTH116
 
     def _reuse(self, before: Untouched) -> None:
@@ -213,16 +225,15 @@ class Zygote:
 
     def _start_sweeper(self) -> None:
         """Sweep in a process of its own, since what a task has left may be a million files."""
-        folders, self._to_sweep = self._to_sweep, []
         try:
             self._sweeper = os.fork()
         except OSError:
-            self._to_sweep = folders  # with the next one that ends
-            return
+            return  # with the next one that ends
+        self._sweeping, self._to_sweep = self._to_sweep, []
         if not self._sweeper:
             try:
                 self._confinement.tie_to_zygote()
-                for folder in folders:
+                for folder in self._sweeping:
                     sweep(folder)
             finally:
                 os._exit(0)

@@ -187,7 +187,7 @@ def _is_well(process: subprocess.Popen[bytes]) -> bool:
 @contextlib.contextmanager
 def world_for(setting: Setting) -> Iterator[World]:
     """A new world, not below pytest's own folder: strangers cannot reach that."""
-    world = World(setting, Path(tempfile.mkdtemp(prefix="n8n-runner-world-")))
+    world = World(setting, Path(tempfile.mkdtemp(prefix="attacked-world-")))
     try:
         yield world
     finally:

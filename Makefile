@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-pythons check bench docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench soak docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -40,6 +40,9 @@ test-n8n: $(VENV)/.dev  ## against a real n8n, which the scripts in $(N8N_SCRIPT
 	bash $(N8N_SCRIPTS)/setup.sh
 	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m pytest -s tests/n8n
 
+test-chaos: $(VENV)/.dev  ## the real process under faults of the network and of the machine; takes a minute
+	$(BIN)/python -X dev -m pytest tests/chaos
+
 test-pythons:  ## the tests on every supported Python that this machine has
 	@tested=""; for python in python3.11 python3.12 python3.13 $(HOME)/.pyenv/versions/3.1[1-3].*/bin/python; do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
@@ -48,6 +51,10 @@ test-pythons:  ## the tests on every supported Python that this machine has
 		echo "Python $$version"; \
 		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	done
+
+simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n [JOBS=n] fresh seeds; FLEET=1 fleets
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(STORY),--story) $(if $(FLEET),--fleet)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -58,6 +65,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.execution
+
+MINUTES ?= 60
+
+soak: $(VENV)/.dev  ## a mix of tasks, and a fault every 20 to 60 s, for MINUTES; fails if anything unexpected comes up
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py

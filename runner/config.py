@@ -134,12 +134,32 @@ class TaskRunnerConfig(SandboxConfig):
             unit="s",
         ),
     )
+    linger: float = attrs.field(
+        default=0,
+        metadata=declared(
+            "N8N_RUNNERS_LINGER",
+            Number(0, fraction=True),
+            "How long `n8n-runner start` goes on after SIGTERM as if nothing had happened, or until n8n has gone: for "
+            "pods in which n8n is told to stop at the same time and still has tasks.",
+            unit="s",
+        ),
+    )
     heartbeat_interval: float = attrs.field(
         default=30,
         metadata=declared(
             "N8N_RUNNERS_HEARTBEAT_INTERVAL",
             SECONDS,
             "How often the broker is pinged; without a pong in half of it the connection counts as lost.",
+            unit="s",
+        ),
+    )
+    max_connection_age: float = attrs.field(
+        default=3600,
+        metadata=declared(
+            "N8N_RUNNERS_MAX_CONNECTION_AGE",
+            Number(0, fraction=True),
+            "After this long, at the latest, a connection on which no task runs gives way to a fresh one: n8n can "
+            "forget a runner whose connection still seems well. Needs N8N_RUNNERS_AUTH_TOKEN; 0 means never.",
             unit="s",
         ),
     )

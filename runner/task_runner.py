@@ -169,6 +169,19 @@ class TaskRunner:
     def request_stop(self, why: str) -> None:
         """Ask a running runner to stop, and return at once: for signal handlers. `why` is kept in the journal."""
         self._mailbox.post(ConnectionEvent.SHUTDOWN, None, why)
+        if self._run is not None:
+            self._run.interrupt_start()
+
+    def note_stall(self, seconds: float) -> None:
+        """Count that the event loop stood still, as a watch of it has seen (see `runner.observe.stalls`)."""
+        self._counters.add(Count.LOOP_STALLS)
+
+    def note_crash(self, what: str, error: Exception) -> None:
+        """Take note of an exception that nobody has handled: for the exception handler of an event loop.
+
+        It is logged with the latest states of the connection, and counts as the connection's loss: the runner lives on.
+        """
+        self._crashed(what, error)
 
     async def __aenter__(self) -> Self:
         """Start in the background. When `start()` fails, the block is cancelled and its error comes out of it."""
@@ -201,7 +214,7 @@ class TaskRunner:
         run = self._run = _Run(self._handler_crashed)
         self._mailbox.open(first)
         try:
-            await (self._drive_with_executor() if first is ConnectionEvent.CONNECT else self._driver.run())
+            await (self._drive_with_executor(run) if first is ConnectionEvent.CONNECT else self._driver.run())
             run.rested.set()
             await run.let_handlers_end(self.config.graceful_shutdown_timeout)
         finally:
@@ -215,11 +228,14 @@ class TaskRunner:
         if self._state is ConnectionState.DISCONNECTED:
             log.info("Runner stopped")
 
-    async def _drive_with_executor(self) -> None:
+    async def _drive_with_executor(self, run: _Run) -> None:
         """Drive the connection while the executor is ready."""
         try:
-            await self._executor.start()
-            await self._driver.run()
+            if await run.can_start(self._executor.start):
+                await self._driver.run()
+            elif self._state is ConnectionState.AUTH_FAILED:  # from an earlier run
+                self._mailbox.open(ConnectionEvent.SHUTDOWN)
+                await self._driver.run()
         finally:
             await to_the_end(self._close_executor(), "closing the executor")
 
@@ -269,6 +285,28 @@ class _Run:
         self.rested = asyncio.Event()
         self.ended = asyncio.Event()
         self.handlers = Scope(on_crash)
+        self._starting: asyncio.Timeout | None = None
+
+    async def can_start(self, start: Callable[[], Awaitable[None]]) -> bool:
+        """Let the executor start, which may take long. Returns False if the runner was told to stop meanwhile."""
+        starting = asyncio.timeout(None)
+        try:
+            async with starting:
+                self._starting = starting
+                await start()
+        except TimeoutError:
+            if not starting.expired():
+                raise  # the executor's own
+            return False
+        finally:
+            self._starting = None
+        return True
+
+    def interrupt_start(self) -> None:
+        """The runner is told to stop: if the executor is still starting, its start is cancelled."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.reschedule(0)
 
     async def over_for(self, task: asyncio.Task[Any] | None) -> None:
         """Wait for the end; a handler of the owner, for which the end itself waits, waits for the connection's."""

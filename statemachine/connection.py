@@ -12,8 +12,8 @@ it can only be a mistake.) `connect` and `shutdown` come from the owner of the
 runner and speak of no connection.
 
 The cycle of a runner that works: `disconnected` - `connecting` - `authenticated` - `listening`. A connection that
-is lost goes through `backoff` and comes back; a refused credential ends in `auth_failed`; `shutdown` leads to
-`disconnected` from everywhere.
+is lost goes through `backoff` and comes back; one that has grown old is renewed without it; a refused credential ends
+in `auth_failed`; `shutdown` leads to `disconnected` from everywhere.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class ConnectionEvent(Enum):
     REGISTERED = "registered"
     LOST = "lost"
     RETRY = "retry"
+    RENEW = "renew"
     SHUTDOWN = "shutdown"
     CLOSED = "closed"
 
@@ -72,6 +73,8 @@ class ConnectionEffect(Enum):
     STOP_OFFERS = "stop_offers"
     START_IDLE_TIMER = "start_idle_timer"
     STOP_IDLE_TIMER = "stop_idle_timer"
+    START_AGE_TIMER = "start_age_timer"
+    STOP_AGE_TIMER = "stop_age_timer"
     CANCEL_CONNECTION = "cancel_connection"
     START_RETRY_TIMER = "start_retry_timer"
     STOP_RETRY_TIMER = "stop_retry_timer"
@@ -116,9 +119,9 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
         StateRow(
             _S.LISTENING,
             "Registered: slots are offered and tasks are taken.",
-            leads_to=(_S.BACKOFF, _S.SHUTTING_DOWN),
-            entering=(_F.START_OFFERS, _F.START_IDLE_TIMER),
-            leaving=(_F.STOP_OFFERS, _F.STOP_IDLE_TIMER),
+            leads_to=(_S.CONNECTING, _S.BACKOFF, _S.SHUTTING_DOWN),
+            entering=(_F.START_OFFERS, _F.START_IDLE_TIMER, _F.START_AGE_TIMER),
+            leaving=(_F.STOP_OFFERS, _F.STOP_IDLE_TIMER, _F.STOP_AGE_TIMER),
         ),
         StateRow(
             _S.BACKOFF,
@@ -148,6 +151,7 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
         EventRow(_E.REGISTERED, "The broker said broker:runnerregistered."),
         EventRow(_E.LOST, "Closed, reset, no pong, or the registration never came."),
         EventRow(_E.RETRY, "The retry delay has passed."),
+        EventRow(_E.RENEW, "The connection is old enough to be stuck without showing it, and no task runs on it."),
         EventRow(_E.SHUTDOWN, "stop(), a signal, or the idle timeout."),
         EventRow(_E.CLOSED, "The tasks have ended and the socket is closed."),
     ),
@@ -164,6 +168,10 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
         EffectRow(_F.STOP_OFFERS, "Make no more offers and forget the open ones."),
         EffectRow(_F.START_IDLE_TIMER, "Ask the owner to shut down after the idle timeout, if there is one."),
         EffectRow(_F.STOP_IDLE_TIMER, "Forget that timer."),
+        EffectRow(
+            _F.START_AGE_TIMER, "Post `renew` once the connection is old, if it may be renewed, and free of tasks."
+        ),
+        EffectRow(_F.STOP_AGE_TIMER, "Forget that timer."),
         EffectRow(
             _F.CANCEL_CONNECTION,
             "Cancel every coroutine of the connection, tasks included, await their ends, drop the socket.",
@@ -211,6 +219,13 @@ CONNECTION: Table[ConnectionState, ConnectionEvent, ConnectionEffect] = Table(
             _E.LOST,
             _S.BACKOFF,
             "the connection is gone, and its tasks with it",
+            effects=(_F.CANCEL_CONNECTION,),
+        ),
+        TransitionRow(
+            (_S.LISTENING,),
+            _E.RENEW,
+            _S.CONNECTING,
+            "an old connection gives way to a fresh one, at once",
             effects=(_F.CANCEL_CONNECTION,),
         ),
         TransitionRow(

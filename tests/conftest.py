@@ -12,6 +12,7 @@ import pytest
 from runner.broker import EmbeddedBroker
 from runner.execution.sandbox.confinement.kernel import Kernel
 from runner.execution.sandbox.confinement.landlock import Landlock
+from tests.chaos.world import can_mount
 from tests.scripted_broker import ScriptedBroker
 from tests.support import AUTH_TOKEN, ManualClock
 
@@ -23,6 +24,7 @@ FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "pydantic": (lambda: find_spec("pydantic") is not None, "pydantic is not installed"),
     "landlock": (lambda: Landlock(Kernel()).abi > 0, "this kernel has no Landlock to stop the attacks"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
+    "mount": (can_mount, "this user may not mount a small file system to fill"),
 }
 """What a machine may lack, and how that is said."""
 

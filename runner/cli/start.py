@@ -6,14 +6,19 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
+from functools import partial
+from typing import Any
 
 from runner.cli import complain
 from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
+from runner.cli.parent import Parent
+from runner.cli.signals import Signals
+from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig, without_effect
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
 from runner.observe.logs import configure_logging
+from runner.observe.stalls import StallWatch
 from runner.task_runner import TaskRunner
 
 DESCRIPTION = """\
@@ -45,13 +50,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run a task runner that the environment configures."""
+    began = SystemClock().now()
+    parent = Parent.of(os.environ)
+    code = _run(arguments, parent)
+    if code is not ExitCode.OK:
+        parent.pace(began)
+    return code
+
+
+def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
-        config = TaskRunnerConfig.from_env(os.environ)
+        config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         configure_logging(config.log_level)
         for name in without_effect(os.environ):
             log.warning("%s is set, but has no effect in this version of n8n-runner", name)
-        executor = executor_for(config, arguments.zygote)
-        return asyncio.run(_serve(TaskRunner(config, executor=executor)))
+        runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
+        with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
+            return loop.run(_serve(runner))
     except ConfigurationError as error:
         complain(*error.problems)
         return ExitCode.USAGE
@@ -62,7 +77,7 @@ def execute(arguments: argparse.Namespace) -> int:
         return ExitCode.USAGE
 
 
-async def _serve(runner: TaskRunner) -> int:
+async def _serve(runner: TaskRunner) -> ExitCode:
     """Run until the end, or until a signal says so."""
 
     async def on_idle_timeout() -> None:
@@ -70,24 +85,26 @@ async def _serve(runner: TaskRunner) -> int:
 
     runner.on_idle_timeout = on_idle_timeout
     running = asyncio.current_task()
-    signals: list[signal.Signals] = []
-
-    def on_signal(received: signal.Signals) -> None:
-        signals.append(received)
-        if len(signals) == 1:
-            log.info("Received %s signal, starting shutdown...", received.name)
-            runner.request_stop(f"{received.name} was received")
-        elif running is not None:
-            log.warning("Received %s signal again, ending at once", received.name)
-            running.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    if running is None:
+        raise AssertionError("asyncio runs a coroutine in a task")
+    asyncio.get_running_loop().set_exception_handler(partial(_unhandled, runner))
+    signals = Signals(runner, running.cancel)
+    signals.install()
     try:
         await runner.start()
     except asyncio.CancelledError:
-        if len(signals) < 2:
+        if not signals.have_ended_it:
             raise
         return ExitCode.INTERRUPTED
+    finally:
+        await signals.close()
     return ExitCode.OK
+
+
+def _unhandled(runner: TaskRunner, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Hear of what the event loop could tell nobody: an exception in a callback, or in a coroutine nobody awaits."""
+    error = context.get("exception")
+    if isinstance(error, Exception):
+        runner.note_crash(context["message"], error)
+    else:
+        loop.default_exception_handler(context)

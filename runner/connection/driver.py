@@ -114,6 +114,7 @@ class Driver:
             raise
 
     async def _take(self, posted: Posted) -> None:
+        before = self._machine.number
         step = self._machine.fire(posted.event, posted.number, posted.why)
         log.debug(
             "connection %d: %s, %s -> %s (%s)",
@@ -123,22 +124,22 @@ class Driver:
             step.after.value,
             step.outcome.value,
         )
-        await self._perform(step.leaving)
+        await self._perform(step.leaving, before)
         if step.after is not step.before:
             self._on_state(step.after)
-        await self._perform(step.entering)
+        await self._perform(step.entering, self._machine.number)
 
-    async def _perform(self, effects: tuple[ConnectionEffect, ...]) -> None:
+    async def _perform(self, effects: tuple[ConnectionEffect, ...], number: int) -> None:
         for effect in effects:
             try:
-                await self._performer.perform(effect, self._machine.number)
+                await self._performer.perform(effect, number)
             except Exception as error:  # noqa: BLE001 - a bug in one effect must not end the runner
                 self.crashed(f"the effect {effect.value}", error)
 
     async def _abandon(self) -> None:
         """Go to rest at once: whoever runs the driver was cancelled, and waits only for what has to be awaited."""
         step = self._machine.fire(ConnectionEvent.SHUTDOWN, why="start() was cancelled")
-        await self._perform((*step.leaving, ConnectionEffect.CANCEL_CONNECTION))
+        await self._perform((*step.leaving, ConnectionEffect.CANCEL_CONNECTION), self._machine.number)
         step = self._machine.fire(ConnectionEvent.CLOSED, self._machine.number)
         self._on_state(self._machine.state)
-        await self._perform(step.entering)
+        await self._perform(step.entering, self._machine.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from runner.config import TaskRunnerConfig
 from runner.connection.failures import ConnectionLost, Refused, Unreachable
 from runner.connection.identity import RunnerIdentity
 from runner.connection.link import Link
-from runner.connection.retry import retry_delay
+from runner.connection.retry import greatest_age, retry_delay
 from runner.connection.transport import Socket, Transport
 from runner.observe.counters import Count, Counters
 from runner.protocol.codec import MalformedMessage, UnknownMessage, decode_broker_message
@@ -27,6 +28,9 @@ REGISTRATION_TIMEOUT = 10.0
 
 MIN_FLUSH_TIMEOUT = 1.0
 """How long results may take to be sent when the tasks have used up the graceful timeout, in seconds."""
+
+RENEWAL_PATIENCE = 1.0
+"""How long until another moment is looked for in which nothing depends on an old connection, in seconds."""
 
 RUNNER_NAME = "n8n-runner"
 """How the runner introduces itself; n8n shows it in its log."""
@@ -58,6 +62,10 @@ class Workload(Protocol):
 
     def stop_idle_timer(self) -> None:
         """Stop counting."""
+
+    @property
+    def running_tasks(self) -> int:
+        """How many tasks hold a slot."""
 
     def lose_tasks(self) -> None:
         """Abort every task, because its connection is gone."""
@@ -103,6 +111,8 @@ class ConnectionEffects:
         self._identity = RunnerIdentity(config.runner_id, entropy)
         self._retry = Alarm(clock, self._retry_now)
         self._registration = Alarm(clock, self._registration_overdue)
+        self._age = Alarm(clock, self._grown_old)
+        self._renewal: asyncio.Task[None] | None = None
         self._number = 0
         self._opened: Socket | None = None
         self._link: Link | None = None
@@ -120,6 +130,8 @@ class ConnectionEffects:
             ConnectionEffect.STOP_OFFERS: workload.stop_offers,
             ConnectionEffect.START_IDLE_TIMER: workload.start_idle_timer,
             ConnectionEffect.STOP_IDLE_TIMER: workload.stop_idle_timer,
+            ConnectionEffect.START_AGE_TIMER: self._start_age_timer,
+            ConnectionEffect.STOP_AGE_TIMER: self._stop_age_timer,
             ConnectionEffect.START_RETRY_TIMER: self._start_retry_timer,
             ConnectionEffect.STOP_RETRY_TIMER: self._retry.stop,
             ConnectionEffect.REPORT_REFUSAL: self._report_refusal,
@@ -236,6 +248,35 @@ class ConnectionEffects:
         why = f"the broker did not register this runner within {REGISTRATION_TIMEOUT:g} s"
         log.warning("Disconnected from broker: %s", why)
         self._post(ConnectionEvent.LOST, self._number, why)
+
+    def _start_age_timer(self) -> None:
+        """Let the connection grow old, if another one can be had: a grant token is good for one alone."""
+        if self._config.max_connection_age and self._config.auth_token:
+            self._age.set(greatest_age(self._config.max_connection_age, self._entropy))
+
+    def _stop_age_timer(self) -> None:
+        self._age.stop()
+        if self._renewal is not None:
+            self._renewal.cancel()  # its link awaits it
+            self._renewal = None
+
+    def _grown_old(self) -> None:
+        if self._link is not None:
+            self._renewal = self._link.spawn(self._renew(self._link), f"renewal of connection {self._number}")
+
+    async def _renew(self, link: Link) -> None:
+        """Ask for another connection in a moment in which nothing depends on this one.
+
+        What the broker accepts from then on, which may be on its way, is rejected: it asks the next runner at once.
+        """
+        await self._workload.drained()
+        await link.flushed()
+        if self._workload.running_tasks or link.has_unsent:
+            self._age.set(RENEWAL_PATIENCE)  # another task has come in the meantime
+            return
+        self._workload.stop_offers()
+        log.info("Renewing a connection that has grown old")
+        self._post(ConnectionEvent.RENEW, link.number, "")
 
     # The end
 

@@ -56,11 +56,20 @@ class Link:
         self._all_sent.clear()
         self._something_unsent.set()
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is something that has not been sent yet."""
+        return not self._all_sent.is_set()
+
+    async def flushed(self) -> None:
+        """Wait until everything has been sent, or dropped."""
+        await self._all_sent.wait()
+
     async def close(self, flush_timeout: float) -> None:
         """Send what is unsent within `flush_timeout` seconds, close politely, and end every coroutine."""
         try:
             async with asyncio.timeout(flush_timeout):
-                await self._all_sent.wait()
+                await self.flushed()
         except TimeoutError:
             pass  # the broker takes nothing any more: what is left is counted below
         self._die()

@@ -1,4 +1,4 @@
-"""How long a runner waits between a failure to connect, or a lost connection, and the next attempt."""
+"""When the next attempt to connect is made: after a failure or a loss, and when a connection has grown old."""
 
 from __future__ import annotations
 
@@ -15,3 +15,15 @@ def retry_delay(spread: float, entropy: random.Random) -> float:
     in step are sent away in step, so each draws for itself, and again each time.
     """
     return RETRY_DELAY + spread * entropy.random()
+
+
+AGE_SPREAD = 0.1
+"""By how much the greatest age of connections varies, in parts of it."""
+
+
+def greatest_age(configured: float, entropy: random.Random) -> float:
+    """How old this connection may become, in seconds: a little less than `configured`, drawn for each.
+
+    The runners of a broker that has restarted have all connected at about the same time.
+    """
+    return configured * (1 - AGE_SPREAD * entropy.random())

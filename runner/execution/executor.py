@@ -32,7 +32,10 @@ class Executor(Protocol):
     """
 
     async def start(self) -> None:
-        """Get ready. Called before the runner connects; what cannot work at all raises `RunnerError` here."""
+        """Get ready. Called before the runner connects; what cannot work at all raises `RunnerError` here.
+
+        Cancelled when the runner is told to stop meanwhile; `close` is called in any case.
+        """
 
     async def execute(self, request: TaskRequest) -> Raw:
         """Run a task and return its result: JSON that may be spliced into a message.

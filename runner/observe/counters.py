@@ -25,6 +25,7 @@ class Count(Enum):
     TASKS_TIMED_OUT = "Tasks that were killed because of the task timeout, or whose settings never came."
     TASKS_KILLED = "Tasks that were killed because the runner was told to stop."
     TASKS_LOST = "Tasks that were killed because their connection was lost."
+    LOOP_STALLS = "Times that the event loop stood still for more than half a second, where it is watched."
     CRASHES = "Exceptions that nothing handled: each one is a bug in n8n-runner or in an executor."
 
 

@@ -9,7 +9,7 @@ The rules, and where they come from:
 - A broker that gave up waiting for our answer to an accept throws away *all* our offers without saying so, other
   than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh. Where
   several accepts were missed, as many cancels come in a row, and what it threw away is what it had before the first:
-  nothing is offered until all have been heard, or for each of them it would hold as many offers too many.
+  no cancel is followed by offers until all that came with it has been heard, or the broker would hold too many.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Offers:
         self._expiry: dict[str, float] = {}
         self._alarm = Alarm(clock, self._expire)
         self._making = False
-        self._renewing = False
+        self._holding = False
 
     def __len__(self) -> int:
         """How many offers are open."""
@@ -77,20 +77,25 @@ class Offers:
     def stop(self) -> None:
         """Make no more offers, and forget the open ones."""
         self._making = False
-        self._renewing = False
+        self._holding = False
         self._expiry.clear()
         self._alarm.stop()
 
-    def renew(self) -> None:
+    def forget(self) -> None:
         """The broker has thrown our offers away: do the same, and offer every free slot afresh in a moment."""
         self._counters.add(Count.OFFERS_FORGOTTEN, len(self._expiry))
         self._expiry.clear()
-        self._renewing = True
-        self._alarm.set(0.0)
+        self.hold()
+
+    def hold(self) -> None:
+        """Make no offers until all that the broker has said so far has been heard, and then those that are missing."""
+        if self._making:
+            self._holding = True
+            self._alarm.set(0.0)
 
     def refresh(self) -> None:
         """Offer the slots that are free and not yet offered."""
-        if self._renewing:
+        if self._holding:
             return  # the alarm is about to ring
         if self._making:
             for _ in range(self._free_slots() - len(self._expiry)):
@@ -121,7 +126,7 @@ class Offers:
 
     def _expire(self) -> None:
         """Drop what has expired, and offer those slots again."""
-        self._renewing = False
+        self._holding = False
         now = self._clock.now()
         for offer_id in [offer_id for offer_id, deadline in self._expiry.items() if deadline <= now]:
             del self._expiry[offer_id]

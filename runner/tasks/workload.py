@@ -129,14 +129,12 @@ class TaskWorkload:
     def shut_down(self) -> None:
         """From here on, reject what is accepted, and abort the tasks that outlast the graceful timeout."""
         self._refusing = True
-        self._grace.set(self._config.graceful_shutdown_timeout)
+        if self._tasks:
+            self._grace.set(self._config.graceful_shutdown_timeout)
 
     async def drained(self) -> None:
         """Wait until all tasks have ended."""
-        try:
-            await self._no_tasks.wait()
-        finally:
-            self._grace.stop()
+        await self._no_tasks.wait()
 
     def _kill_tasks(self) -> None:
         for task in tuple(self._tasks.values()):
@@ -187,13 +185,13 @@ class TaskWorkload:
             task.start(message.settings)
 
     def _on_cancel(self, message: TaskCancel) -> None:
+        self._offers.hold()
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
-            self._offers.renew()
+            self._offers.forget()
         task = self._tasks.get(message.task_id)
         if task is not None:
             task.cancel(message.reason)
-        self._offers.refresh()
 
     def _on_drain(self, _: Drain) -> None:
         """n8n stops: keep the connection and the tasks, honour open offers, and make no more."""
@@ -205,6 +203,7 @@ class TaskWorkload:
         del self._tasks[task.task_id]
         if not self._tasks:
             self._no_tasks.set()
+            self._grace.stop()
         self._offers.refresh()
         self._watch_idleness()
 

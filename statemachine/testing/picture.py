@@ -14,6 +14,7 @@ class Timer(Enum):
     REGISTRATION = "registration"
     RETRY = "retry"
     IDLE = "idle"
+    AGE = "age"
 
 
 class Role(Enum):

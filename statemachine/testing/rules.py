@@ -127,8 +127,8 @@ def offers_in_listening(world: World, machine: ConnectionMachine, step: Connecti
 
 @_rule
 def lost_leaves_nothing(world: World, machine: ConnectionMachine, step: ConnectionStep) -> None:
-    """Nothing of a connection is alive when backoff is announced."""
-    if step.after is _S.BACKOFF and world.announced is not None:
+    """Nothing of a connection is alive when backoff is announced, nor when the next attempt is."""
+    if step.after in (_S.BACKOFF, _S.CONNECTING) and world.announced is not None:
         must(not world.announced.alive, f"still alive: {_words(world.announced.alive)}")
 
 
@@ -179,6 +179,12 @@ def retry_timer(world: World, machine: ConnectionMachine, step: ConnectionStep) 
 def idle_timer(world: World, machine: ConnectionMachine, step: ConnectionStep) -> None:
     """The idle timer runs exactly in listening."""
     _runs_exactly_in(_S.LISTENING, Timer.IDLE, world, machine)
+
+
+@_rule
+def age_timer(world: World, machine: ConnectionMachine, step: ConnectionStep) -> None:
+    """The age timer runs exactly in listening."""
+    _runs_exactly_in(_S.LISTENING, Timer.AGE, world, machine)
 
 
 # Stopping

@@ -69,10 +69,11 @@ class World:
 
     def perform(self, step: ConnectionStep, number: int) -> None:
         """Perform a step for the connection `number`: leave, hear of the new state, enter."""
-        self.number = number
         self.fired[step.outcome] += 1
+        self.number = self.number_before
         for effect in step.leaving:
             getattr(self, effect.value)()
+        self.number = number
         self.announced = None if step.after is step.before else self.now
         for effect in step.entering:
             getattr(self, effect.value)()
@@ -113,6 +114,14 @@ class World:
     def stop_idle_timer(self) -> None:
         """Stop the idle timer."""
         self._stop(Timer.IDLE)
+
+    def start_age_timer(self) -> None:
+        """Start the age timer."""
+        self._start(Timer.AGE)
+
+    def stop_age_timer(self) -> None:
+        """Stop the age timer."""
+        self._stop(Timer.AGE)
 
     def cancel_connection(self) -> None:
         """End every coroutine of the current connection and drop its socket."""

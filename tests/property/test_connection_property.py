@@ -114,7 +114,7 @@ def test_a_world_that_announces_backoff_before_the_connection_has_ended_is_caugh
         def make_world(self) -> World:
             return Hasty()
 
-    expect_broken(Broken, "lost_leaves_nothing: .*still alive: socket")
+    expect_broken(Broken, "lost_leaves_nothing: .*still alive: ")
 
 
 def test_a_world_that_kills_tasks_on_shutdown_is_caught() -> None:
@@ -239,6 +239,9 @@ BREACHES: list[tuple[str, tuple[ConnectionEvent, ...], Damage]] = [
     ("retry_timer", (*LOST, E.RETRY), now(timers=frozenset({Timer.RETRY}))),
     ("idle_timer", LISTENING, now(timers=frozenset())),
     ("idle_timer", SHUTDOWN, now(timers=frozenset({Timer.IDLE}))),
+    ("age_timer", LISTENING, now(timers=frozenset())),
+    ("age_timer", (*LISTENING, E.RENEW), now(timers=frozenset({Timer.AGE}))),
+    ("lost_leaves_nothing", (*LISTENING, E.RENEW), announced(sockets=sockets(1))),
     ("drain_in_shutting_down", SHUTDOWN, now(draining=False)),
     ("drain_in_shutting_down", LISTENING, now(draining=True)),
     ("shutdown_spares_tasks", SHUTDOWN, now(coroutines=living(1, Role.RECEIVE))),

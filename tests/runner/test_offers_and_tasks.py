@@ -134,7 +134,7 @@ async def test_an_expired_offer_is_replaced_at_once_and_rejected_with_the_known_
 
 
 async def test_one_timer_serves_all_offers(scripted: ScriptedBroker, clock: ManualClock) -> None:
-    async with listening(scripted, clock, max_concurrency=50) as (_, connection):
+    async with listening(scripted, clock, max_concurrency=50, max_connection_age=0) as (_, connection):
         for _ in range(50):
             await connection.expect("runner:taskoffer")
         assert len(clock.pending) == 1

@@ -102,6 +102,32 @@ async def test_a_worker_that_dies_while_it_waits_costs_no_task_anything() -> Non
         assert [await run(executor, "return _items") for _ in range(20)] == [ITEMS] * 20
 
 
+async def test_workers_that_die_while_they_wait_are_replaced_though_no_task_comes() -> None:
+    async with started(**EVERYTHING, max_concurrency=1) as executor:
+        [zygote] = children_of(os.getpid())
+        await eventually(lambda: len(children_of(zygote)) == 3)
+        descriptors = len([*Path("/proc/self/fd").iterdir()])
+        dying = children_of(zygote)
+        for worker in dying:
+            os.kill(worker, signal.SIGKILL)
+        await eventually(lambda: len(children_of(zygote)) == 3 and not {*dying} & {*children_of(zygote)})
+        await eventually(lambda: len([*Path("/proc/self/fd").iterdir()]) == descriptors)
+        assert await run(executor, "return _items") == ITEMS
+
+
+async def test_the_log_says_why_a_zygote_cannot_be_started(caplog: pytest.LogCaptureFixture) -> None:
+    async with started(**EVERYTHING) as executor:
+        [item] = await run(executor, "import os\nreturn {'zygote': os.getppid(), 'folder': os.environ['TMPDIR']}")
+        tasks = Path(item["json"]["folder"]).parent
+        away = tasks.rename(tasks.with_name("away"))
+        os.kill(item["json"]["zygote"], signal.SIGKILL)
+        await eventually(lambda: "cannot be started" in caplog.text)
+        away.rename(tasks)
+        assert await run(executor, "return _items") == ITEMS
+    [line] = [record.message for record in caplog.records if "cannot be started" in record.message]
+    assert line.endswith(f"cannot be started: [Errno 2] No such file or directory: '{tasks}'")
+
+
 @pytest.mark.parametrize(
     "busy",
     [
@@ -140,16 +166,17 @@ async def test_a_lack_of_descriptors_fails_tasks_and_nothing_else() -> None:
                 while True:
                     taken.append(os.open(os.devnull, os.O_RDONLY))
             for _ in range(12):  # the first few find workers that wait
-                with contextlib.suppress(TaskFailed):
+                try:
                     await run(executor, "return _items")
-                    continue
-                messages.append((await error(executor, "return _items"))["message"])
-                os.close(taken.pop())
+                except TaskFailed as failed:
+                    messages.append(failed.message)
+                    os.close(taken.pop())
         finally:
             for descriptor in taken:
                 os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert messages == [] or all("No process could be started for the task" in message for message in messages)
+        assert messages
+        assert all("No process could be started for the task" in message for message in messages)
         assert await run(executor, "return _items") == ITEMS
 
 

@@ -667,3 +667,18 @@ async def test_a_task_does_not_outlive_a_runner_that_was_killed(busy: str) -> No
         assert all(map(is_alive, pids))
         runner.send_signal(signal.SIGKILL)
     await eventually(lambda: not any(map(is_alive, pids)), "the task ends with its runner")
+
+
+async def test_what_the_zygote_has_rehearsed_leaves_nothing_in_a_task() -> None:
+    text = """
+        import builtins, linecache, sys
+        def depth(p):
+            return 1 + depth(p._builtin) if hasattr(p, "_builtin") else 0
+        frames = [name for name in linecache.cache if name == "<code>"]
+        return {"printers": depth(builtins.print), "source": len(frames)}
+        """
+    config = {"stdlib_allow": {"*"}, "builtins_deny": (), "language": "full"}
+    async with started(**config) as executor:
+        request = TaskRequest("t", code_settings(textwrap.dedent(text), []), lambda _: None)
+        [item] = json.loads(bytes(await executor.execute(request)))
+    assert item["json"] == {"printers": 1, "source": 1}

@@ -628,11 +628,38 @@ async def test_stop_is_heard_while_the_executor_starts(scripted: ScriptedBroker)
     task = asyncio.get_running_loop().create_task(runner.start())
     await executor.starting.wait()
     stopping = asyncio.get_running_loop().create_task(runner.stop())
-    await settle()
-    executor.may_start.set()
+    await runner.stop()
     await stopping
     await task
     assert (runner.state, executor.closed) == (S.DISCONNECTED, 1)
+    assert runner.path == ()
+
+
+async def test_stop_of_a_runner_that_starts_again_after_a_refusal_leads_to_disconnected(
+    scripted: ScriptedBroker,
+) -> None:
+    executor = SlowToStart()
+    executor.may_start.set()
+    runner = TaskRunner(config(scripted.uri), executor=executor)
+    scripted.auth_statuses.append(403)
+    with pytest.raises(AuthenticationFailed):
+        await runner.start()
+    executor.may_start.clear()
+    executor.starting.clear()
+    task = asyncio.get_running_loop().create_task(runner.start())
+    await executor.starting.wait()
+    await runner.stop()
+    await task
+    assert (runner.state, executor.closed) == (S.DISCONNECTED, 2)
+
+
+async def test_an_executor_whose_start_times_out_by_itself_is_not_taken_for_a_stop(scripted: ScriptedBroker) -> None:
+    class TooSlow(SlowToStart):
+        async def start(self) -> None:
+            raise TimeoutError("the executor's own")
+
+    with pytest.raises(TimeoutError, match="the executor's own"):
+        await TaskRunner(config(scripted.uri), executor=TooSlow()).start()
 
 
 async def test_cancelling_start_while_the_executor_starts_closes_it(scripted: ScriptedBroker) -> None:

@@ -6,13 +6,17 @@ import argparse
 import random
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.fleet import show_fleets
-from tests.simulation.run import Report, simulate
+from tests.simulation.run import simulate
 from tests.simulation.summary import Summary
 
 LAST_LINES = 60
 """How much of the story of a broken rule is shown unless all is asked for."""
+
+HANDFUL = 20
+"""How many fresh seeds a process runs before it says what it has seen."""
 
 
 def main(arguments: list[str]) -> int:
@@ -23,6 +27,7 @@ def main(arguments: list[str]) -> int:
         "--hours", type=float, help="how long: the seed's run, or all fresh ones together (default 100)"
     )
     parser.add_argument("--each", type=float, help="the length of each fresh seed's run in hours; drawn unless given")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes run fresh seeds")
     parser.add_argument("--story", action="store_true", help="show the whole story of the seed")
     parser.add_argument("--fleet", action="store_true", help="let fleets come back after a restart of their broker")
     options = parser.parse_args(arguments)
@@ -31,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if options.seed is not None:
         return replay(options.seed, options.hours, whole=options.story)
-    return explore(options.hours or 100, options.each)
+    return explore(options.hours or 100, options.each, options.jobs)
 
 
 def replay(seed: int, hours: float | None, *, whole: bool) -> int:
@@ -47,15 +52,16 @@ def replay(seed: int, hours: float | None, *, whole: bool) -> int:
     return 0 if report.broken is None else 1
 
 
-def explore(hours: float, each: float | None) -> int:
+def explore(hours: float, each: float | None, jobs: int) -> int:
     """Run fresh seeds, until so many hours have passed or a rule is broken."""
     summary, started = Summary(), time.monotonic()
-    while summary.hours < hours:
-        seed = random.SystemRandom().randrange(2**32)
-        report = simulate(seed, each)
-        summary.add(report)
-        if report.broken is not None:
-            return tell(report, each)
+    with ProcessPoolExecutor(jobs) as pool:
+        while summary.hours < hours:
+            handfuls = [[random.SystemRandom().randrange(2**32) for _ in range(HANDFUL)] for _ in range(jobs)]
+            for part, broken in pool.map(run_all, handfuls, [each] * jobs):
+                summary += part
+                if broken is not None:
+                    return tell(broken, each)
     took = time.monotonic() - started
     print(f"{summary}\n\n{took:.1f} s of real time: {summary.hours / took * 60:,.0f} simulated hours a minute")
     for name in summary.missing():
@@ -63,11 +69,22 @@ def explore(hours: float, each: float | None) -> int:
     return 0
 
 
-def tell(report: Report, hours: float | None) -> int:
+def run_all(seeds: list[int], hours: float | None) -> tuple[Summary, int | None]:
+    """Run some seeds. Returns what was seen, and the first seed that broke a rule."""
+    summary = Summary()
+    for seed in seeds:
+        report = simulate(seed, hours)
+        summary.add(report)
+        if report.broken is not None:
+            return summary, seed
+    return summary, None
+
+
+def tell(seed: int, hours: float | None) -> int:
     """Tell how a fresh seed broke a rule, and how to see it again."""
-    replay(report.seed, hours, whole=False)
+    replay(seed, hours, whole=False)
     length = "" if hours is None else f" HOURS={hours}"
-    print(f"\nmake simulate SEED={report.seed}{length}")
+    print(f"\nmake simulate SEED={seed}{length}")
     return 1
 
 

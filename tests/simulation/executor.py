@@ -43,6 +43,9 @@ BEHAVIOURS: dict[Behaviour, float] = {
     Behaviour.RETURNS_WRONG: 0.2,
 }
 
+CLOSING_SHARE = 0.1
+"""How long the executor takes to close, as a share of the time that it takes to start."""
+
 MAX_STUBBORNNESS = 3.0
 """How long a task that was cancelled may take to be gone, in seconds."""
 
@@ -90,7 +93,7 @@ class SimulatedExecutor:
 
     async def close(self) -> None:
         self.ready = False
-        await asyncio.sleep(self._plan.executor_time / 2)
+        await asyncio.sleep(CLOSING_SHARE * self._plan.executor_time)
         if self.failing is Trouble.EXECUTOR_STUCK_CLOSING:
             self.failing = None
             self._injected(Trouble.EXECUTOR_STUCK_CLOSING)

@@ -49,6 +49,7 @@ FLEET_PLAN = Plan(
     jitter=1,
     run_length=0,
     executor_time=0,
+    connection_age=0,
 )
 
 

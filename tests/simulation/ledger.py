@@ -84,7 +84,8 @@ class Ledger:
 
     def sent(self, connection: Connection, frame: bytes) -> None:
         """The runner says something. It is entered by `enter`, when it has been judged."""
-        self._story.tell("runner", f"says on {connection.number}", frame)
+        if self._story.is_kept:
+            self._story.tell("runner", f"says on {connection.number}", frame)
         self.said = decode(frame)
         self.spoken_on = self.on(connection)
 
@@ -108,7 +109,8 @@ class Ledger:
 
     def delivered(self, connection: Connection, frame: bytes, now: float) -> None:
         """The runner hears something, which may be no message at all."""
-        self._story.tell("runner", f"hears on {connection.number}", frame)
+        if self._story.is_kept:
+            self._story.tell("runner", f"hears on {connection.number}", frame)
         try:
             message = decode(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError):

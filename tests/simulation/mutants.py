@@ -16,7 +16,7 @@ import pytest
 from runner.clock import Alarm
 from runner.connection.effects import ConnectionEffects
 from runner.connection.link import Link
-from runner.protocol.messages import RejectReason, TaskAccepted
+from runner.protocol.messages import RejectReason, TaskAccepted, TaskDone, TaskError
 from runner.scope import Scope
 from runner.task_runner import TaskRunner
 from runner.tasks.offers import Offers
@@ -133,16 +133,17 @@ def expired_offers_not_renewed(patch: Patch) -> None:
 
 @_mutant("never_above_the_slots")
 def offers_renewed_for_each_elapsed_window(patch: Patch) -> None:
-    def renew(self: Offers) -> None:
+    def forget(self: Offers) -> None:
+        self._holding = False
         self._expiry.clear()
         self.refresh()
 
-    patch.setattr(Offers, "renew", renew)
+    patch.setattr(Offers, "forget", forget)
 
 
 @_mutant("every_free_slot_is_offered")
 def thrown_away_offers_believed_open(patch: Patch) -> None:
-    patch.setattr(Offers, "renew", _nothing)
+    patch.setattr(Offers, "forget", _nothing)
 
 
 @_mutant("offers_while_listening")
@@ -186,11 +187,13 @@ def results_sent_on_a_later_connection(patch: Patch) -> None:
     def send_or_keep(self: Link, message: Any) -> None:
         if self._alive:
             send(self, message)
-        else:
+        elif isinstance(message, TaskDone | TaskError):
             kept.append(message)
 
     def start_with_the_old(self: Link, *callbacks: Any) -> None:
         start(self, *callbacks)
+        if self.number == 1:  # of another runner
+            kept.clear()
         while kept:
             send(self, kept.pop(0))
 
@@ -253,6 +256,11 @@ def results_mixed_up(patch: Patch) -> None:
 @_mutant("stop_ends_in_time")
 def graceful_timeout_without_an_end(patch: Patch) -> None:
     patch.setattr(TaskWorkload, "_kill_tasks", _nothing)
+
+
+@_mutant("stop_ends_in_time")
+def stop_waits_for_the_executor_to_start(patch: Patch) -> None:
+    patch.setattr("runner.task_runner._Run.interrupt_start", _nothing)
 
 
 @_mutant("shutdown_spares_tasks")

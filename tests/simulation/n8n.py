@@ -114,6 +114,8 @@ class SimulatedBroker:
         if self.rules.draining:
             return 503
         if not self._tokens.take(token):
+            handed_over = not self._network.plan.by_auth_token
+            self._network.story.count((Trouble.TOKEN_USED if handed_over else Trouble.TOKEN_EXPIRED).name)
             return 403
         connection = Connection(self._network, self.rules, runner_id, number)
         self._network.open[connection] = None

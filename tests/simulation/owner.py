@@ -10,7 +10,7 @@ from runner import AlreadyStarted, AuthenticationFailed, SandboxFailed, TaskRunn
 from runner.connection.effects import MIN_FLUSH_TIMEOUT
 from runner.connection.websocket import CLOSE_TIMEOUT
 from statemachine import ConnectionState
-from tests.simulation.executor import MAX_STUBBORNNESS, InjectedFailure
+from tests.simulation.executor import CLOSING_SHARE, MAX_STUBBORNNESS, InjectedFailure
 from tests.simulation.plan import Trouble, weighted
 from tests.simulation.rules import Moment
 from tests.simulation.world import OWN
@@ -93,7 +93,7 @@ class Owner:
         """How long stop() may take, in seconds."""
         plan = self._sim.plan
         patience = 2 * plan.graceful_timeout if plan.idle_timeout else plan.graceful_timeout  # for the idle handler
-        closing = MIN_FLUSH_TIMEOUT + 2 * CLOSE_TIMEOUT + 1.5 * plan.executor_time
+        closing = MIN_FLUSH_TIMEOUT + 2 * CLOSE_TIMEOUT + CLOSING_SHARE * plan.executor_time
         return patience + MAX_STUBBORNNESS + closing
 
     async def _wait_for_the_end(self, start: asyncio.Task[None]) -> None:
@@ -158,12 +158,12 @@ class Owner:
 
     async def _pause(self) -> None:
         """Wait before what comes next; perhaps stop what is stopped already."""
-        longest = 10
-        if self._entropy.random() < 0.2 or self._sim.runner.state is ConnectionState.AUTH_FAILED:
+        refused = self._sim.runner.state is ConnectionState.AUTH_FAILED
+        if self._entropy.random() < (0.7 if refused else 0.2):
             self._sim.story.count(_T.STOP_AGAIN.name)
             await self._sim.runner.stop()
             self._sim.check(Moment.ENDED)
-            longest = 60  # as a launcher waits, who would have nothing else to do for ever
+        longest = 60 if refused else 10  # as a launcher waits, who would have nothing else to do for ever
         await asyncio.sleep(weighted(self._entropy, {0: 1, 0.5: 1, longest: 1}))
 
     async def _handle_idleness(self) -> None:

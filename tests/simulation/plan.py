@@ -24,6 +24,8 @@ class Trouble(Enum):
     ANSWER_500 = "an answer of 500"
     ANSWER_503 = "an answer of 503"
     NO_ANSWER = "no answer at all, until the timeout"
+    TOKEN_EXPIRED = "a grant token that expires on its way"
+    TOKEN_USED = "a grant token that was used before"
     NO_TOKEN = "an answer to the token exchange without a token in it"
     # On the way of a message
     LOSE = "a message that never arrives"
@@ -95,6 +97,7 @@ class Plan:
     jitter: float
     run_length: float
     executor_time: float
+    connection_age: float
 
 
 def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
@@ -112,11 +115,12 @@ def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
         retry_spread=weighted(entropy, {0: 5, 3: 1, 30: 1}),
         token_lifetime=weighted(entropy, {30: 5, 0.1: 1}),
         trouble_interval=0 if entropy.random() < 0.1 else log_uniform(entropy, 20, 1800),
-        request_interval=log_uniform(entropy, 5, 600),
+        request_interval=log_uniform(entropy, 8, 900),
         latency=log_uniform(entropy, 0.0002, 0.2),
         jitter=entropy.random() * 2,
         run_length=log_uniform(entropy, 120, 7200),
-        executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1}),
+        executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1, 20: 0.5}),
+        connection_age=weighted(entropy, {3600: 4, 300: 1, 30: 1, 0: 1}),
     )
 
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 _S, _T = ConnectionState, Trouble
 
+OFFER = "runner:taskoffer"
+ACCEPTED = "runner:taskaccepted"
+REJECTED = "runner:taskrejected"
+DONE = "runner:taskdone"
+ERROR = "runner:taskerror"
+CALL = "runner:rpc"
+
 PATIENCE = 1.0
 """How long a free slot may be without an open offer, in seconds."""
 
@@ -53,20 +60,24 @@ Check = Callable[["Simulation"], None]
 
 @attrs.frozen
 class SimulationRule:
-    """One thing that holds at some moments. `check` raises AssertionError with the details when it does not."""
+    """One thing that holds at some moments. `check` raises AssertionError with the details when it does not.
+
+    `about` are the types of message that it is about, if it is about what the runner says.
+    """
 
     name: str
     statement: str
     moment: Moment
     check: Check
+    about: tuple[str, ...] = ()
 
 
 _rules: list[SimulationRule] = []
 
 
-def _rule(moment: Moment) -> Callable[[Check], Check]:
+def _rule(moment: Moment, *about: str) -> Callable[[Check], Check]:
     def make(check: Check) -> Check:
-        _rules.append(SimulationRule(check.__name__, check.__doc__ or "", moment, check))
+        _rules.append(SimulationRule(check.__name__, check.__doc__ or "", moment, check, about))
         return check
 
     return make
@@ -81,59 +92,57 @@ def _steady(sim: Simulation, conversation: Conversation, patience: float) -> boo
 # What the runner says
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, DONE, ERROR)
 def one_terminal_message(sim: Simulation) -> None:
     """A task has one terminal message, and no second."""
     said = sim.ledger.said
-    if said.type in ("runner:taskdone", "runner:taskerror"):
-        task = sim.ledger.tasks.get(said.taskId)
-        must(task is None or task.ends == 0, f"{said.taskId} has had its terminal message")
+    task = sim.ledger.tasks.get(said.taskId)
+    must(task is None or task.ends == 0, f"{said.taskId} has had its terminal message")
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, DONE, ERROR)
 def accepted_before_it_ends(sim: Simulation) -> None:
     """A task has its terminal message after it was accepted."""
     said = sim.ledger.said
-    if said.type in ("runner:taskdone", "runner:taskerror"):
-        must(said.taskId in sim.ledger.tasks, f"{said.taskId} was never accepted")
+    must(said.taskId in sim.ledger.tasks, f"{said.taskId} was never accepted")
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, ACCEPTED, DONE, ERROR, CALL)
 def tasks_stay_on_their_connection(sim: Simulation) -> None:
     """What concerns a task is said on the connection that it came by, and on no other."""
     conversation, said = sim.ledger.spoken_on, sim.ledger.said
     task = sim.ledger.tasks.get(said.taskId)
-    if task is not None and said.type != "runner:taskrejected":
+    if task is not None:
         came_by, now_on = task.connection.number, conversation.connection.number
         must(task.connection is conversation.connection, f"{said.type} of connection {came_by} on {now_on}")
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, OFFER)
 def never_above_the_slots(sim: Simulation) -> None:
     """Open offers and running tasks together are never more than the slots."""
-    conversation, said = sim.ledger.spoken_on, sim.ledger.said
-    if said.type == "runner:taskoffer" and _steady(sim, conversation, 10):
+    conversation = sim.ledger.spoken_on
+    if _steady(sim, conversation, 10):
         conversation.prune(sim.now)
         taken, offered = len(conversation.running), len(conversation.open) + 1
         must(taken + offered <= sim.plan.slots, f"{offered} offers and {taken} tasks for {sim.plan.slots} slots")
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, OFFER)
 def offers_while_listening(sim: Simulation) -> None:
     """An offer is made in listening, and not when the broker has said that it drains."""
-    conversation, said = sim.ledger.spoken_on, sim.ledger.said
-    if said.type == "runner:taskoffer" and _steady(sim, conversation, 10):
+    conversation = sim.ledger.spoken_on
+    if _steady(sim, conversation, 10):
         # what was said in the moment of leaving is on its way
         state = sim.runner.state
         must(state is _S.LISTENING or sim.entered_at == sim.now, f"it was made in {state.value}")
         must(conversation.drained_at >= sim.now, "it was made to a broker that drains")
 
 
-@_rule(Moment.SAID)
+@_rule(Moment.SAID, ACCEPTED, REJECTED)
 def accepts_are_answered_in_time(sim: Simulation) -> None:
     """An accept is answered within two seconds."""
     conversation, said = sim.ledger.spoken_on, sim.ledger.said
-    if said.type in ("runner:taskaccepted", "runner:taskrejected") and _steady(sim, conversation, WINDOW):
+    if _steady(sim, conversation, WINDOW):
         waited = sim.now - conversation.asked.get(said.taskId, sim.now)
         must(waited <= WINDOW, f"{said.taskId} waited {waited:.3f} s")
 

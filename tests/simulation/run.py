@@ -26,18 +26,20 @@ from tests.simulation.network import Network
 from tests.simulation.owner import Owner
 from tests.simulation.plan import AUTH_TOKEN, Plan, drawn_plan
 from tests.simulation.requester import Requester
-from tests.simulation.rules import SIMULATION_RULES, SLACK, Moment
+from tests.simulation.rules import SIMULATION_RULES, SLACK, Moment, SimulationRule
 from tests.simulation.story import Story
 from tests.simulation.troubles import Troublemaker
 from tests.simulation.world import OWN, SimulatedWorld
 
-INSPECTION_INTERVAL = 5.0
+INSPECTION_INTERVAL = 8.0
 """Between two looks at what has to go on, in seconds."""
 
-RULES_AT = {
-    moment.name: tuple((rule, rule.check) for rule in SIMULATION_RULES if rule.moment is moment) for moment in Moment
+RULES_AT = {moment: tuple(rule for rule in SIMULATION_RULES if rule.moment is moment) for moment in Moment}
+RULES_ABOUT = {
+    kind: tuple(rule for rule in RULES_AT[Moment.SAID] if kind in rule.about)
+    for kind in {kind for rule in SIMULATION_RULES for kind in rule.about}
 }
-"""The rules of each moment, by its name: an enum's own hash would be a good part of the work."""
+"""The rules about what the runner says, by the type of the message."""
 
 
 @attrs.frozen
@@ -92,7 +94,7 @@ class Simulation:
         self.entered_at = 0.0
         """When the runner's state was entered."""
         self.attempt_due_from = 0.0
-        """From when the time until the runner is listening again is counted: a start, or a loss."""
+        """From when the time until the runner is listening again is counted: a start, a loss, or a renewal."""
         self.attempt_began_at = 0.0
         self.stop_called_at: float | None = None
         self.stop_bound = 0.0
@@ -120,6 +122,7 @@ class Simulation:
             auto_shutdown_timeout=plan.idle_timeout,
             graceful_shutdown_timeout=plan.graceful_timeout,
             heartbeat_interval=plan.heartbeat_interval,
+            max_connection_age=plan.connection_age,
             retry_spread=plan.retry_spread,
         )
         transport = SimulatedTransport(self.broker, self.network, grant_token, lambda: self.machine.number)
@@ -175,7 +178,7 @@ class Simulation:
     def sent(self, connection: Connection, frame: bytes) -> None:
         """The runner says something."""
         self.ledger.sent(connection, frame)
-        self.check(Moment.SAID)
+        self._check(RULES_ABOUT.get(self.ledger.said.type, ()))
         self.ledger.enter(self.now)
 
     def delivered(self, connection: Connection, frame: bytes) -> None:
@@ -197,7 +200,7 @@ class Simulation:
         if step.before is not step.after:
             self.states[step.after.value] += 1
             self.entered_at = self.now
-            if step.after is ConnectionState.BACKOFF:
+            if step.after is ConnectionState.BACKOFF or step.before is ConnectionState.LISTENING:
                 self.attempt_due_from = self.now
             elif step.after is ConnectionState.CONNECTING:
                 self.attempt_began_at = self.now
@@ -210,9 +213,12 @@ class Simulation:
 
     def check(self, moment: Moment) -> None:
         """Hold the world against the rules of a moment."""
-        for rule, check in RULES_AT[moment.name]:
+        self._check(RULES_AT[moment])
+
+    def _check(self, rules: tuple[SimulationRule, ...]) -> None:
+        for rule in rules:
             try:
-                check(self)
+                rule.check(self)
             except AssertionError as error:
                 self.broke(rule.name, rule.statement, str(error))
 

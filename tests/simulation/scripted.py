@@ -29,6 +29,7 @@ CALM = Plan(
     jitter=0,
     run_length=1e9,
     executor_time=0.01,
+    connection_age=0,
 )
 
 

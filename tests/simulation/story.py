@@ -39,12 +39,15 @@ class Story:
     def __init__(self, loop: SimulatedLoop, keep: int | None) -> None:
         self._loop = loop
         self._lines: deque[Line] = deque(maxlen=keep)
+        self.is_kept = keep != 0
+        """Whether it is worth while to tell anything: of most simulations nobody wants to hear."""
         self.seen: Counter[str] = Counter()
         """How often each thing happened that a summary counts."""
 
     def tell(self, who: str, what: str, detail: object = None) -> None:
         """Something happened."""
-        self._lines.append(Line(self._loop._now, who, what, detail))
+        if self.is_kept:
+            self._lines.append(Line(self._loop._now, who, what, detail))
 
     def count(self, kind: str) -> None:
         """Something happened that a summary counts."""

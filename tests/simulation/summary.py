@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 from runner import Count
 from runner.broker import TaskEnd
@@ -32,6 +33,13 @@ class Summary:
         self.ends += report.ends
         self.counters += report.counters
 
+    def __iadd__(self, other: Summary) -> Self:
+        self.runs += other.runs
+        self.seconds += other.seconds
+        for name in ("seen", "states", "ends", "counters"):
+            getattr(self, name).update(getattr(other, name))
+        return self
+
     @property
     def hours(self) -> float:
         """Simulated hours."""
@@ -43,7 +51,7 @@ class Summary:
             *(trouble.name for trouble in Trouble if not self.seen[trouble.name]),
             *(state.value for state in ConnectionState if not self.states[state.value]),
             *(end.name for end in TaskEnd if not self.ends[end.name]),
-            *(count.name for count in Count if not self.counters[count.name]),
+            *(count.name for count in Count if count is not Count.LOOP_STALLS and not self.counters[count.name]),
         ]
 
     def __str__(self) -> str:

@@ -13,5 +13,5 @@ def test_a_fleet_in_step_comes_back_five_at_a_time() -> None:
 
 def test_a_fleet_that_spreads_its_attempts_is_back_sooner() -> None:
     in_step, spread = Fleet(50, spread=0).come_back(), Fleet(50, spread=30).come_back()
-    assert spread.everybody < in_step.everybody
+    assert spread.most < in_step.most
     assert spread.attempts < 2

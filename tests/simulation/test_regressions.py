@@ -9,7 +9,10 @@ import pytest
 from msgspec import Raw
 
 from runner import AuthenticationFailed, Count
+from runner.protocol.codec import encode
+from runner.protocol.messages import ACKNOWLEDGEMENT_WINDOW_ELAPSED, TaskCancel
 from statemachine import ConnectionState
+from tests.simulation.executor import CLOSING_SHARE
 from tests.simulation.network import TO_BROKER, Armed
 from tests.simulation.plan import Trouble
 from tests.simulation.rules import Moment
@@ -57,6 +60,27 @@ def test_several_accepts_missed_at_once_leave_no_more_offers_than_slots_with_the
     sim.play(script())
 
 
+def test_an_elapsed_window_right_behind_another_cancel_costs_no_offer_too_many() -> None:
+    sim = Scripted(slots=2)
+
+    async def script() -> None:
+        start = await sim.listening()
+        sim.network.armed += [Armed(Trouble.LOSE, TO_BROKER, "runner:taskaccepted")] * 2
+        tasks = [sim.broker.rules.request(TASK) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        connection = sim.network.current
+        assert connection is not None
+        before = sim.runner.counters[Count.OFFERS_MADE]
+        for task, reason in zip(tasks, ("Task request expired", ACKNOWLEDGEMENT_WINDOW_ELAPSED), strict=True):
+            connection.carry_to_runner(encode(TaskCancel(task.task_id, reason)))
+        await asyncio.sleep(0.01)
+        assert sim.runner.counters[Count.OFFERS_MADE] - before == 2
+        await sim.runner.stop()
+        await start
+
+    sim.play(script())
+
+
 def test_a_runner_that_was_refused_and_stopped_at_once_goes_to_rest_in_order() -> None:
     sim = Scripted()
     sim.network.answers.append(Trouble.ANSWER_403)
@@ -70,5 +94,21 @@ def test_a_runner_that_was_refused_and_stopped_at_once_goes_to_rest_in_order() -
         sim.world.ended()
         sim.check(Moment.ENDED)
         assert sim.runner.state is ConnectionState.DISCONNECTED
+
+    sim.play(script())
+
+
+def test_stop_does_not_wait_for_an_executor_that_takes_long_to_start() -> None:
+    sim = Scripted(executor_time=60)
+
+    async def script() -> None:
+        start = sim.start()
+        await asyncio.sleep(1)
+        await sim.runner.stop()
+        await start
+        assert sim.now < 1 + 60 * CLOSING_SHARE + 0.1
+        sim.world.ended()
+        sim.check(Moment.ENDED)
+        assert sim.runner.path == ()
 
     sim.play(script())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.__main__ import main
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.run import simulate
 from tests.simulation.summary import Summary
 
@@ -33,3 +34,21 @@ def test_the_command_shows_what_was_seen(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert "states reached" in shown
     assert "1 seeds, 0.1 simulated hours" in shown
+
+
+def test_the_command_runs_fresh_seeds_in_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--hours", "0.5", "--each", "0.02", "--jobs", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "40 seeds, " in shown
+    assert "simulated hours a minute" in shown
+
+
+def test_the_command_tells_how_to_see_a_broken_rule_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next(mutant for mutant in MUTANTS if mutant.name == "offers_kept_over_a_connection").apply(monkeypatch)
+    seed = next(seed for seed in range(SEEDS) if simulate(seed, HOURS).broken is not None)
+    assert main(["--seed", str(seed), "--hours", str(HOURS)]) == 1
+    shown = capsys.readouterr().out
+    assert "rule       offers_" in shown
+    assert "shutting_down -> disconnected (taken)" in shown

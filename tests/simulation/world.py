@@ -10,7 +10,6 @@ failed, counts as alive while its message is the one that the state waits for.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,11 +26,17 @@ _S, _E = ConnectionState, ConnectionEvent
 OWN = "simulated: "
 """How the names of the simulation's own coroutines begin."""
 
-TIMERS = {"_registration_overdue": Timer.REGISTRATION, "_retry_now": Timer.RETRY, "_idle": Timer.IDLE}
+TIMERS = {
+    "_registration_overdue": Timer.REGISTRATION,
+    "_retry_now": Timer.RETRY,
+    "_idle": Timer.IDLE,
+    "_grown_old": Timer.AGE,
+}
 """What an alarm calls, and which timer of the table it is."""
 
-READER = re.compile(r"(?:reader|writer) of connection (\d+)")
-OPENING = re.compile(r"opening of connection (\d+)")
+RECEIVING = frozenset({"reader of connection", "writer of connection"})
+OPENING = "opening of connection"
+"""What coroutines are called before the number of their connection."""
 
 CONNECTED = (_S.AUTHENTICATED, _S.LISTENING)
 
@@ -134,8 +139,9 @@ class SimulatedWorld(World):
         """What is alive now; `entered` is whether the effects of entering the state have been performed."""
         state, number = self.machine.state, self.machine.number
         names = self.coroutines()
-        opening = {int(match[1]) for name in names if (match := OPENING.fullmatch(name))}
-        coroutines = {Coroutine(int(match[1]), Role.RECEIVE) for name in names if (match := READER.fullmatch(name))}
+        titled = [name.rpartition(" ") for name in names]
+        opening = {int(connection) for title, _, connection in titled if title == OPENING}
+        coroutines = {Coroutine(int(each), Role.RECEIVE) for title, _, each in titled if title in RECEIVING}
         draining = "drain" in names
         if self._has_news(state):
             opening |= {number} if state is _S.CONNECTING else set()
@@ -169,6 +175,8 @@ class SimulatedWorld(World):
         called = {getattr(timer.callback, "__self__", None) for timer in self.clock.timers}
         names = {alarm._callback.__name__ for alarm in called if isinstance(alarm, Alarm)}
         excused = {"_idle"} if listening and self._need_not_count_idle_time() else set()
+        if listening and self._need_not_grow_old():
+            excused.add("_grown_old")
         return frozenset(timer for name, timer in TIMERS.items() if name in names | excused)
 
     def _need_not_count_idle_time(self) -> bool:
@@ -177,6 +185,11 @@ class SimulatedWorld(World):
         called = run is not None and len(run.handlers) > 0
         rung = called or any(posted.event is _E.SHUTDOWN for posted in self._mail())
         return not self.runner.config.is_auto_shutdown_enabled or self.runner.running_tasks > 0 or rung
+
+    def _need_not_grow_old(self) -> bool:
+        """The age timer of the table is there, in effect, while a connection cannot be renewed, or is about to be."""
+        config = self.runner.config
+        return not (config.max_connection_age and config.auth_token) or self.runner._effects._renewal is not None
 
     def _tasks(self) -> set[Coroutine]:
         """The tasks that hold a slot: those in flight, and those that are being killed."""

@@ -140,9 +140,9 @@ def test_json_holds_the_effects_and_the_exits() -> None:
     document = json.loads(to_json(CONNECTION))
     listening = next(row for row in document["states"] if row["name"] == "listening")
     lost = next(row for row in document["transitions"] if row["event"] == "lost" and row["to"] == "backoff")
-    assert listening["entering"] == ["start_offers", "start_idle_timer"]
-    assert listening["leaving"] == ["stop_offers", "stop_idle_timer"]
-    assert listening["leads_to"] == ["backoff", "shutting_down"]
+    assert listening["entering"] == ["start_offers", "start_idle_timer", "start_age_timer"]
+    assert listening["leaving"] == ["stop_offers", "stop_idle_timer", "stop_age_timer"]
+    assert listening["leads_to"] == ["connecting", "backoff", "shutting_down"]
     assert lost["effects"] == ["cancel_connection"]
 
 

@@ -375,7 +375,12 @@ def outcomes(policy: str, programs: str) -> list[dict[str, Any]]:
         "programs": [code for code, _ in PROGRAMS.values()],
         "classes": [code for code, _ in WITH_CLASSES.values()],
     }
-    job = json.dumps({"policy": POLICIES[policy], "codes": tables[programs]})
+    return run_codes(tables[programs], POLICIES[policy])
+
+
+def run_codes(codes: list[str], policy: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What comes of codes under a policy, each in a process of its own."""
+    job = json.dumps({"policy": policy, "codes": codes})
     done = subprocess.run(
         [sys.executable, "-I", "-c", HARNESS, str(ROOT)], input=job, capture_output=True, text=True, check=False
     )
@@ -451,12 +456,7 @@ def test_what_is_refused_at_run_time_is_refused_in_familiar_words(case: str) -> 
 
 def run_code(code: str, policy: dict[str, Any]) -> dict[str, Any]:
     """What comes of one code under a policy."""
-    job = json.dumps({"policy": policy, "codes": [code]})
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", HARNESS, str(ROOT)], input=job, capture_output=True, text=True, check=True
-    )
-    outcome: dict[str, Any] = json.loads(done.stdout)[0]
-    return outcome
+    return run_codes([code], policy)[0]
 
 
 TRANSITIVE = """

@@ -102,7 +102,10 @@ class SandboxExecutor:
             )
 
     async def close(self) -> None:
-        """End everything, and remove what is left on disk."""
+        """End everything, and remove what is left on disk. Comes to its end also when it is cancelled."""
+        await to_the_end(self._end(), "ending the sandbox")
+
+    async def _end(self) -> None:
         if self._pool is not None:
             await self._pool.close()
         if self._spawned is not None:

@@ -16,7 +16,7 @@ from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.spawn import Spawned
 from runner.execution.sandbox.worker import Worker
 from runner.execution.sandbox.zygote import NotReady, ZygoteProcess
-from runner.scope import Scope
+from runner.scope import Scope, to_the_end
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 
 SETTLED = 60.0
 """A zygote that has lived as long as this did not die in a row, in seconds."""
+
+REFILL_PAUSE = 1.0
+"""After how long workers that died while they waited are replaced, in seconds: never as fast as they may die."""
 
 MOST_EXCLUDED = 100
 """How many modules are left out, one after the other, before a zygote that does not get ready is given up."""
@@ -51,6 +54,7 @@ class Pool:
         self._forking = 0
         self._wanted: deque[asyncio.Future[Worker]] = deque()
         self._retry = Alarm(clock, self._replace)
+        self._refill = Alarm(clock, self._fill)
         self._deaths = 0
         self._born = 0.0
         self._scope: Scope | None = None
@@ -74,7 +78,7 @@ class Pool:
             try:
                 await zygote.prepare(self._order)
             except NotReady as problem:
-                await zygote.close()
+                await to_the_end(zygote.close(), "ending a zygote")
                 if problem.module not in self._order.preload:
                     raise
                 log.warning("%s is imported in each task that needs it, not beforehand: %s", problem.module, problem)
@@ -82,7 +86,7 @@ class Pool:
                 self._order = self._order._replace(preload=left)
                 continue
             except BaseException:
-                await zygote.close()
+                await to_the_end(zygote.close(), "ending a zygote")
                 raise
             for line in zygote.problems:
                 log.warning("Preloading: %s", line)
@@ -100,6 +104,7 @@ class Pool:
         """
         while self._waiting:
             worker = self._waiting.popleft()
+            worker.watch(None)
             if worker.status is None:
                 self._fill()
                 return worker
@@ -111,8 +116,22 @@ class Pool:
             return await wanted
         except asyncio.CancelledError:
             if wanted.done() and not wanted.cancelled() and wanted.exception() is None:
-                self._waiting.append(wanted.result())
+                self._keep(wanted.result())
             raise
+
+    def _keep(self, worker: Worker) -> None:
+        """Have a worker wait for a task."""
+        self._waiting.append(worker)
+        worker.watch(lambda: self._lost(worker))
+        if worker.status is not None:
+            self._lost(worker)
+
+    def _lost(self, worker: Worker) -> None:
+        """One has died that waited, as they do when memory runs out: let go of it, and have another one in a while."""
+        self._waiting.remove(worker)
+        worker.close()
+        if self._scope is not None:
+            self._refill.set(REFILL_PAUSE)
 
     def _fill(self) -> None:
         """Ask for as many workers as are wanted, or to be there ahead."""
@@ -136,7 +155,7 @@ class Pool:
             if not wanted.done():
                 wanted.set_result(worker)
                 return
-        self._waiting.append(worker)
+        self._keep(worker)
 
     def _refuse(self, zygote: ZygoteProcess, error: OSError) -> None:
         """Tell one who waits that there is no worker; where the zygote has died, the next one will have some."""
@@ -156,7 +175,10 @@ class Pool:
             self._deaths = 0
         pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
         self._deaths += 1
-        log.warning("The process that tasks are forked from has ended; it is replaced in %g s", pause)
+        said = self._zygote.last_words()
+        log.warning(
+            "The process that tasks are forked from has ended; it is replaced in %g s%s", pause, said and f": {said}"
+        )
         self._retry.set(pause)
 
     def _replace(self) -> None:
@@ -167,8 +189,7 @@ class Pool:
         old, self._zygote = self._zygote, None
         if old is not None:
             await old.close()
-        while self._waiting:
-            self._waiting.popleft().close()
+        self._close_waiting()
         try:
             await self._raise_zygote()
         except (NotReady, OSError) as error:
@@ -187,15 +208,20 @@ class Pool:
     async def close(self) -> None:
         """End all processes, and return when they are gone."""
         self._retry.stop()
+        self._refill.stop()
         scope, self._scope = self._scope, None
         if scope is not None:
             await scope.cancel()
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
             await zygote.close()
-        for worker in self._waiting:
+        self._close_waiting()
+
+    def _close_waiting(self) -> None:
+        while self._waiting:
+            worker = self._waiting.popleft()
+            worker.watch(None)
             worker.close()
-        self._waiting.clear()
 
 
 @attrs.frozen

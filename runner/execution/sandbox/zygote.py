@@ -199,8 +199,12 @@ class ZygoteProcess:
         self._loop.remove_reader(self._line)
         self._refuse_all()
         if not self._ready.done():
-            self._ready.set_exception(NotReady(self._output.text()[-1000:] or "it ended", self._importing))
+            self._ready.set_exception(NotReady(self.last_words() or "it ended", self._importing))
         self._on_end()
+
+    def last_words(self) -> str:
+        """The last that it has written about itself, such as why it ended; nothing, if it was killed."""
+        return self._output.text()[-1000:]
 
     def _refuse_all(self) -> None:
         while self._asked:

@@ -10,6 +10,7 @@ from tests.security.pool_attacks.attack import Attack
 from tests.security.pool_attacks.escapes import ESCAPES
 from tests.security.pool_attacks.files import FILES
 from tests.security.pool_attacks.language import LANGUAGE
+from tests.security.pool_attacks.library import LIBRARY
 from tests.security.pool_attacks.memory import MEMORY
 from tests.security.pool_attacks.neighbours import NEIGHBOURS
 from tests.security.pool_attacks.network import NETWORK, WITH_THE_NETWORK
@@ -18,7 +19,7 @@ from tests.security.pool_attacks.results import RESULTS
 
 ATTACKS: dict[str, Attack] = {
     attack.name: attack
-    for table in (LANGUAGE, ESCAPES, FILES, PROCESSES, NETWORK, MEMORY, NEIGHBOURS, RESULTS)
+    for table in (LANGUAGE, ESCAPES, LIBRARY, FILES, PROCESSES, NETWORK, MEMORY, NEIGHBOURS, RESULTS)
     for attack in table
 }
 """Those that are tried under every configuration."""

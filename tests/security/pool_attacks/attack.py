@@ -36,7 +36,7 @@ SIGNS = re.compile(
     r"<built-in function (open|eval|exec|compile|getattr|setattr|vars|globals|__import__|system|getpid)>|"
     r"<built-in method (__subclasses__|mro|__getattribute__) |<method '(__subclasses__|mro)' of 'type'|"
     r"<frame |<code object|<traceback object|<_io\.(FileIO|TextIOWrapper)|<class '(type|code)'>|<class 'function'>|"
-    r"<class 'os\._wrap_close'>|'__builtins__'|environ\({"
+    r"<class '(enum\.EnumType|abc\.ABCMeta|os\._wrap_close)'>|'__builtins__'|environ\({"
 )
 """What shows that code got hold of what the language rules of n8n keep from it."""
 

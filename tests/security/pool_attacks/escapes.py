@@ -10,10 +10,6 @@ from __future__ import annotations
 
 from tests.security.pool_attacks.attack import because, table
 
-BY_COPYING = (
-    "copy.deepcopy calls the real getattr for a bound operator, with what the memo puts in place of its arguments"
-)
-
 ESCAPES = table(
     {
         "escapes: copying a bound operator, by what it is made of": """
@@ -43,7 +39,7 @@ ESCAPES = table(
             E = enum.Enum('E', [], type=N)
             dataclasses.dataclass(E, init=False, repr=False)
             found = []
-            E.__eq__(found, found)
+            E.__eq__([], found)
             return found
         """,
         "escapes: annotations of a typed dict are code": """
@@ -51,7 +47,7 @@ ESCAPES = table(
             T = typing.TypedDict('T', {"__class__ if other.append(__import__('os')) else 0": int})
             dataclasses.dataclass(T, init=False, repr=False)
             found = []
-            T.__eq__(found, found)
+            T.__eq__([], found)
             return found
         """,
         "escapes: the name of a tuple is code": """
@@ -299,15 +295,4 @@ ESCAPES = table(
             "escapes: except* of a type that lies",
         ),
     ),
-    won={
-        f"escapes: {name}": dict.fromkeys(("default", "harmless"), why)
-        for name, why in {
-            "copying a bound operator, by what it is made of": BY_COPYING,
-            "copying a bound operator, by a memory that answers": BY_COPYING,
-            "pickling an enumeration by name": "enum.pickle_by_enum_name hands out the real getattr",
-            "the name of a field is code": "a Field's name may be set, and becomes text that dataclass() runs",
-            "the origin of a type": "typing.get_origin(typing.Type[int]) is the real type",
-            "a type made with the origin of a type": "typing.get_origin(typing.Type[int]) is the real type",
-        }.items()
-    },
 )

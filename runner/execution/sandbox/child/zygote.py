@@ -259,11 +259,14 @@ def main(descriptor: int) -> None:
     while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
         pass  # so that what a worker gets is never where it belongs already
     _, payload = wire.read_frame(descriptor)
-    zygote = Zygote(line, Order.from_json(payload))
     try:
+        zygote = Zygote(line, Order.from_json(payload))
         zygote.prepare()
     except LeavesThreads as left:
         line.sendall(b"".join(wire.pack(wire.LEFT_THREADS, left.module.encode())))
+        return
+    except OSError as error:  # what the machine lacks, such as space on the disk: where it was missed says nothing
+        sys.stderr.write(f"{error}\n")
         return
     zygote.serve()
 

@@ -7,7 +7,9 @@ Before it runs, the text is checked (`static_check`): names that are blocked (`r
 (`imports`, with a `policy`). What only the run can tell is looked at then: `rewrite` changes such accesses into calls
 of `attributes` and `formatting`; an import gives a face of the module (`importing`, `modules`) without the members
 that would get around the rules (`members`, `replacements`); classes are looked at when they are made (`classes`), and
-so is text that is run as code (`dynamic`). `prepare` does all of it.
+so is text that is run as code (`dynamic`). What the standard library does with its own builtins for whoever calls it is
+changed in the modules themselves (`preparing`): they read attributes through ours (`shadows`), and copy in our way
+(`copying`). `prepare` does all that is done to a text.
 
 Under `language="full"` only the rules about imports hold.
 """

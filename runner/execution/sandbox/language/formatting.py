@@ -12,7 +12,7 @@ from runner.execution.sandbox.language.violations import refuse_attribute
 Load = Callable[[Any, str], Any]
 
 
-def guarded_method(owner: Any, method: Any, load: Load) -> Any:
+def guarded_method(method: Any, load: Load) -> Any:
     """What stands in for the `format` or `format_map` of a text; the same method, if it is something else's."""
     if type(method) is MethodDescriptorType and method in (str.format, str.format_map):
         return _unbound(method is str.format_map, load)

@@ -1,6 +1,7 @@
 """Members of modules that do what no rule about names can see: refused, or replaced by ones that look first.
 
-They are told by what they are, not by where they are found: `contextlib.wraps` is `functools.wraps`.
+They are told by what they are, not by where they are found: `contextlib.wraps` is `functools.wraps`. What can be
+reached without being a member, such as a method of a class, is changed where it is, by `preparing`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ _REFUSED_GROUPS: tuple[tuple[str, str], ...] = (
         "types.MethodType types.DynamicClassAttribute importlib.machinery.ModuleSpec",
     ),
     ("writes into the namespaces of modules", "enum.global_enum"),
+    ("hands out the real getattr", "enum.pickle_by_enum_name"),
+    ("says by which function objects are copied", "copyreg.dispatch_table copyreg.pickle copyreg.constructor"),
+    (
+        "hands out memory that it frees, while others still have it",
+        "io.BufferedReader io.BufferedWriter io.BufferedRandom io.BufferedRWPair",
+    ),
     (
         "opens files",
         "io.FileIO io.open io.open_code codecs.open codecs.EncodedFile tokenize.open zoneinfo.reset_tzpath",
@@ -58,18 +65,12 @@ REPLACED: dict[str, Callable[[Any], Any]] = {
     "functools.singledispatch": replacements.singledispatch,
     "operator.attrgetter": replacements.attrgetter,
     "operator.methodcaller": replacements.methodcaller,
-    "string.Formatter": replacements.string_formatter,
     "contextlib.redirect_stdout": replacements.redirect_stdout,
     "contextlib.redirect_stderr": replacements.redirect_stderr,
     "dataclasses.dataclass": replacements.dataclass,
+    "typing.get_origin": replacements.get_origin,
 }
 """What makes, of a member, the one that stands in for it."""
-
-PREPARED: dict[str, Callable[[Any], None]] = {
-    "copy": replacements.prepare_copy,
-    "enum": replacements.prepare_enum,
-}
-"""What is done to a module, in this process, before the user's code gets hold of it."""
 
 _HOMES = (
     "_ctypes _frozen_importlib _frozen_importlib_external _imp _pickle _posixsubprocess _signal _socket "

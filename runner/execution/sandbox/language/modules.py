@@ -14,9 +14,11 @@ from types import ModuleType
 from typing import Any
 
 from runner.execution.sandbox.language.imports import is_allowed, is_stdlib, leads_to_allowed, root_of
-from runner.execution.sandbox.language.members import HOMES_NOT_TO_BORROW_FROM, PREPARED, is_refused, replacement
+from runner.execution.sandbox.language.members import HOMES_NOT_TO_BORROW_FROM, is_refused, replacement
 from runner.execution.sandbox.language.policy import Policy
+from runner.execution.sandbox.language.preparing import prepare_modules
 from runner.execution.sandbox.language.rules import is_private
+from runner.execution.sandbox.language.shadows import is_shadow
 from runner.execution.sandbox.language.violations import SecurityViolation, attribute_text, refuse_attribute
 
 _faces: dict[ModuleType, tuple[ModuleType, str, Faces]] = {}
@@ -64,10 +66,9 @@ class Faces:
 
     def of(self, module: ModuleType, path: str) -> Face:
         """The face of a module, which was reached as `path`."""
+        prepare_modules()
         face = self._made.get(module)
         if face is None:
-            if path in PREPARED:
-                PREPARED[path](module)
             face = self._made[module] = Face(path, module.__doc__)
             _faces[face] = (module, path, self)
         return face
@@ -85,12 +86,10 @@ class Faces:
         if is_private(name) and is_stdlib(path):
             raise SecurityViolation(attribute_text(name))
         full = f"{path}.{name}"
-        try:
-            value = getattr(module, name)
-        except AttributeError:
-            if full not in sys.modules:
-                raise
-            value = sys.modules[full]
+        value = getattr(module, name, sys.modules.get(full))
+        if (value is None and not hasattr(module, name)) or is_shadow(value):
+            # Not the error of the module, which would lead to the module
+            raise AttributeError(f"module {path!r} has no attribute {name!r}")
         if issubclass(type(value), ModuleType):
             return self._module(value, full, name)
         if not is_allowed(path, self._policy) or self._is_dangerous(value):

@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from runner.execution.sandbox.language import attributes
-from runner.execution.sandbox.language.classes import Type, build_class
+from runner.execution.sandbox.language.classes import TYPE, build_class
 from runner.execution.sandbox.language.dynamic import dynamic
 from runner.execution.sandbox.language.importing import guard_libraries, importer
 from runner.execution.sandbox.language.policy import Policy
@@ -29,7 +29,7 @@ def restricted_builtins(policy: Policy) -> dict[str, Any]:
     names.update(
         {
             "__build_class__": build_class,
-            "type": Type(),
+            "type": TYPE,
             "getattr": attributes.guarded_getattr,
             "hasattr": attributes.guarded_hasattr,
             "setattr": attributes.guarded_setattr,

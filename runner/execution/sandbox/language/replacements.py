@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from runner.execution.sandbox.language.attributes import load_by_name
-from runner.execution.sandbox.language.classes import check_annotations, check_definitions
-from runner.execution.sandbox.language.formatting import formatter
+from runner.execution.sandbox.language.attributes import load_by_name, store
+from runner.execution.sandbox.language.classes import TYPE, check_annotations, check_fields
 from runner.execution.sandbox.language.violations import SecurityViolation, attribute_text, refuse_attribute
 
 COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
@@ -25,6 +24,7 @@ def update_wrapper(_: Any) -> Callable[..., Any]:
         for name in (*assigned, *updated):
             if name not in (*COPIED, "__dict__", "__annotations__", "__type_params__"):
                 raise SecurityViolation(attribute_text(str(name)))
+        store(wrapper, "__module__")  # of a class of the standard library it says whose class that is
         return functools.update_wrapper(wrapper, wrapped, COPIED, ())
 
     return guarded
@@ -96,9 +96,15 @@ def methodcaller(_: Any) -> Callable[..., Any]:
     return guarded
 
 
-def string_formatter(_: Any) -> type[Any]:
-    """`string.Formatter`, which would read any attribute."""
-    return formatter(load_by_name)
+def get_origin(real: Any) -> Callable[[Any], Any]:
+    """`typing.get_origin`, which would hand out `type` for an alias of it."""
+
+    def guarded(tp: Any) -> Any:
+        """Stand in for `typing.get_origin`."""
+        origin = real(tp)
+        return TYPE if issubclass(type(origin), type) and issubclass(origin, type) else origin
+
+    return guarded
 
 
 def redirect_stdout(_: Any) -> Callable[..., Any]:
@@ -132,45 +138,11 @@ def dataclass(real: Any) -> Callable[..., Any]:
         """Stand in for `dataclasses.dataclass`."""
         if cls is None:
             return lambda kind: guarded(kind, **options)
+        if not issubclass(type(cls), type):
+            raise TypeError("dataclass() takes a class")
+        store(cls, "__init__")
         check_annotations(cls)
+        check_fields(cls)
         return real(cls, **options)
 
     return guarded
-
-
-def prepare_copy(module: Any) -> None:
-    """Look at what copying sets: the names come from methods of the user's."""
-    real = module._reconstruct  # noqa: SLF001 - the one place that all of it passes
-    if getattr(real, "is_guarded", False):
-        return
-
-    def guarded(value: Any, memo: Any, func: Any, args: Any, state: Any = None, *more: Any, **named: Any) -> Any:
-        """Stand in for `copy._reconstruct`."""
-        if isinstance(state, tuple) and len(state) == 2 and state[1]:
-            for name in state[1]:
-                refuse_attribute(str.__str__(name))
-        return real(value, memo, func, args, state, *more, **named)
-
-    guarded.is_guarded = True  # type: ignore[attr-defined]
-    module._reconstruct = guarded  # noqa: SLF001
-
-
-def prepare_enum(module: Any) -> None:
-    """Look at the names when a class is made by calling an enumeration."""
-    real = module.EnumType._create_
-    if getattr(real, "is_guarded", False):
-        return
-
-    def guarded(cls: Any, class_name: Any, names: Any, **options: Any) -> Any:
-        """Stand in for `EnumType._create_`."""
-        if not isinstance(names, str):
-            names = list(names.items()) if isinstance(names, dict) else list(names)
-            texts = [name if isinstance(name, str) else name[0] for name in names]
-            check_definitions(dict.fromkeys(str.__str__(text) for text in texts), dunders=False)
-        else:
-            names = str.__str__(names)
-            check_definitions(dict.fromkeys(names.replace(",", " ").split()), dunders=False)
-        return real(cls, class_name, names, **options)
-
-    guarded.is_guarded = True  # type: ignore[attr-defined]
-    module.EnumType._create_ = guarded

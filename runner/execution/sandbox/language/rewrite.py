@@ -1,8 +1,9 @@
 """The code's tree, changed where only the run can tell whether an access is harmless.
 
 `x.format` becomes a call that looks at `x` and returns the attribute; so does `x.obj`, and what begins with an
-underscore. `x.y = …` becomes `look(x).y = …`. Before a class pattern that reads attributes by position comes a case
-that looks at the class and never matches. The names of these functions are none that code could write.
+underscore. `x.y = …` becomes `look(x).y = …`; `x.format += …`, which reads as well, is looked at twice. Before a class
+pattern that reads attributes by position comes a case that looks at the class and never matches. The names of these
+functions are none that code could write.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ LOAD = "<load>"
 """Takes an object and the name of an attribute, and returns the attribute."""
 
 LOOK = "<look>"
-"""Takes an object and the name of an attribute that is about to be read in a pattern, and returns the object."""
+"""Takes an object and the name of an attribute that is about to be read as it stands, and returns the object."""
 
 STORE = "<store>"
 """Takes an object and the name of an attribute that is about to be set or deleted, and returns the object."""
@@ -35,6 +36,8 @@ def rewrite(tree: ast.Module) -> ast.Module:
         node, class_name, in_pattern = todo.pop()
         if isinstance(node, ast.Match):
             counter = _guard_cases(node, counter)
+        elif isinstance(node, ast.AugAssign):
+            _guard_reading(node.target, class_name)
         inside = node.name if isinstance(node, ast.ClassDef) else class_name
         for field, value in ast.iter_fields(node):
             # What stands in the head of a class belongs to what is around it
@@ -70,6 +73,12 @@ def _changed(
     node.value = _call(function, [node.value, ast.Constant(name)], node)
     todo.append(todo_later)
     return node
+
+
+def _guard_reading(target: ast.expr, class_name: str | None) -> None:
+    """Look at an attribute that is read although it stands where one is set."""
+    if isinstance(target, ast.Attribute) and _is_watched(name := mangled(target.attr, class_name)):
+        target.value = _call(LOOK, [target.value, ast.Constant(name)], target)
 
 
 def _is_watched(name: str) -> bool:

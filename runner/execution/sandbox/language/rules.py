@@ -23,8 +23,8 @@ _ATTRIBUTE_GROUPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "is compiled code, or changes what a function does",
-        "__code__ __defaults__ __kwdefaults__ co_code co_consts co_names co_replace gi_code cr_code ag_code f_code "
-        "__type_params__ __signature__",
+        "__code__ __forward_code__ __defaults__ __kwdefaults__ co_code co_consts co_names co_replace gi_code cr_code "
+        "ag_code f_code __type_params__ __signature__",
     ),
     (
         "leads to the frames of what is running, and so to the variables of others",
@@ -72,6 +72,8 @@ BLOCKED_NAMES: dict[str, str] = {
     "__reduce__": "lets copying and pickling call any function",
     "__reduce_ex__": "lets copying and pickling call any function",
     "__prepare__": "puts names into a class that its text does not show",
+    "__slotnames__": "names attributes that copying reads",
+    "__subclasshook__": "is shown any class, and the class of classes",
 }
 """What may be neither read nor bound under this name: as a variable, an argument, a function, a class, an import."""
 
@@ -79,8 +81,17 @@ WATCHED_ATTRIBUTES: dict[str, str] = {
     "format": "of a text reads attributes by the names in that text",
     "format_map": "of a text reads attributes by the names in that text",
     "obj": "of an AttributeError is the object that lacked it, such as a module",
+    "args": "of an error inside of the standard library is what it was about, such as a metaclass",
 }
 """Attributes that are harmless on most objects: each access is looked at when it happens."""
+
+FIXED_CLASSES: dict[str, str] = {
+    "dataclasses.Field": "has a name that becomes text which is run as code",
+    "dataclasses._DataclassParams": "says how that text is made",
+    "enum.property": "has a name by which it reads an attribute",
+    "typing._BaseGenericAlias": "sets the attributes of the class that it stands for",
+}
+"""Classes of the standard library whose objects stay as they were made: nobody sets their attributes or inherits."""
 
 NAMED_TUPLE_API = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
 """What is public of a named tuple although it begins with an underscore."""

@@ -109,7 +109,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
-    fields = _split_large(frame) or decode_object(frame)
+    fields = _members(frame)
     kind = fields.get("type")
     if kind is None:
         raise MalformedMessage("it has no type")
@@ -123,8 +123,26 @@ def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
     return decode_fields(fields, cls)
 
 
-def _split_large(frame: Frame) -> Fields | None:
-    """The members of a message with a large last field, if that is what the frame is, and as n8n writes it.
+def _members(frame: Frame) -> Fields:
+    """The members of a message.
+
+    Settings that cannot be read, such as those with a thousand levels, are split off as large ones are: it is known
+    whose they are, so that the task fails because of them, at once. A frame that is ignored leaves it to its timeout.
+    """
+    fields = _split(frame, longer_than=LARGE)
+    if fields is not None:
+        return fields
+    try:
+        return decode_object(frame)
+    except MalformedMessage:
+        fields = _split(frame, longer_than=0)
+        if fields is None:
+            raise
+        return fields
+
+
+def _split(frame: Frame, longer_than: int) -> Fields | None:
+    """The members of a message with a last field that may be large, if the frame is that, and as n8n writes it.
 
     The value of the large field is all that stands between its name and the last brace. It is a view on the frame that
     nobody has looked into: it need not even be JSON. This is safe because the broker is trusted, and because what
@@ -133,11 +151,14 @@ def _split_large(frame: Frame) -> Fields | None:
     Should a later n8n write a field behind the large one, the frame is left to the slower way, which knows fields in
     any order. This is seen by the last `_END_SIZE` bytes: a longer object or list there would be taken for a part of
     the large value, which is then no JSON, and the task fails because of its settings.
+
+    Parameters:
+        longer_than: how many bytes the value of that field has to exceed.
     """
     view = memoryview(frame)
     for start, name in _LARGE_FIELDS.items():
         match = start.match(view)
-        if match is None or len(view) - match.end() <= LARGE:
+        if match is None or len(view) - match.end() <= longer_than:
             continue
         end = bytes(view[-_END_SIZE:])
         if end.endswith(b"}") and not _has_more(end):

@@ -70,10 +70,6 @@ class Offers:
         self._making = True
         self.refresh()
 
-    def pause(self) -> None:
-        """Make no more offers; the open ones stay good until they expire, and are then forgotten."""
-        self._making = False
-
     def stop(self) -> None:
         """Make no more offers, and forget the open ones."""
         self._making = False

@@ -60,7 +60,6 @@ class TaskWorkload:
         self._no_tasks.set()
         self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send, entropy)
         self._refusing = False
-        self._draining = False
         self._counting_idle_time = False
         self._idle = Alarm(clock, on_idle)
         self._grace = Alarm(clock, self._kill_tasks)
@@ -98,14 +97,13 @@ class TaskWorkload:
     def attach(self, channel: Channel) -> None:
         """From here on, speak on this connection."""
         self._channel = channel
-        self._refusing = self._draining = False
+        self._refusing = False
         self._no_tasks = asyncio.Event()  # of this event loop, should the runner have been in another before
         self._no_tasks.set()
 
     def start_offers(self) -> None:
         """Offer every free slot, and go on offering."""
-        if not self._draining:  # the broker may say so right behind the registration
-            self._offers.start()
+        self._offers.start()
 
     def stop_offers(self) -> None:
         """Make no more offers and forget the open ones."""
@@ -194,10 +192,13 @@ class TaskWorkload:
             task.cancel(message.reason)
 
     def _on_drain(self, _: Drain) -> None:
-        """n8n stops: keep the connection and the tasks, honour open offers, and make no more."""
-        log.info("The broker is draining: no more offers; running tasks are finished")
-        self._draining = True
-        self._offers.pause()
+        """n8n stops: go on as before, offers included, until it closes the connection.
+
+        It takes no new requests from here on, but those that wait for a runner already are matched to what is offered,
+        and it waits for them as for all tasks. Without offers they are stuck: n8n hangs until its own timeout for
+        shutting down (30 s), and then ends without an answer to whoever called them.
+        """
+        log.info("The broker is draining: what it has is finished before it goes")
 
     def _on_finished(self, task: TaskInFlight) -> None:
         del self._tasks[task.task_id]

@@ -21,7 +21,7 @@ def only_n8n() -> Iterator[tuple[RealN8n, Owner]]:
     scripts = os.environ.get("N8N_SCRIPTS")
     if not scripts:
         pytest.skip("N8N_SCRIPTS does not say where the scripts of a real n8n are")
-    server = RealN8n(Path(scripts), Path(tempfile.mkdtemp(prefix="n8n-runner-")), FLOWS)
+    server = RealN8n(Path(scripts), Path(tempfile.mkdtemp(prefix="real-n8n-")), FLOWS)
     owner = Owner(server.url)
 
     async def start() -> None:

@@ -124,6 +124,23 @@ async def test_n8n_is_stopped_while_a_task_runs(n8n: RealN8n) -> None:
         await is_back(n8n, runner)
 
 
+async def test_n8n_is_stopped_while_executions_wait_for_a_runner(n8n: RealN8n) -> None:
+    """All that n8n has taken is finished, one after the other. Without offers it would hang, and leave no answer."""
+    async with started(n8n.environment(N8N_RUNNERS_MAX_CONCURRENCY="2")) as runner:
+        await runner.logged("Registered with broker")
+        start = time.monotonic()
+        callers = [asyncio.create_task(n8n.items("sleep", {"s": 1})) for _ in range(8)]
+        await runner.logged("Accepted task")
+        await asyncio.sleep(0.5)
+        n8n.send(signal.SIGTERM)
+        assert await asyncio.gather(*callers) == [[{"slept": True}]] * 8
+        answered = time.monotonic() - start
+        await n8n.gone()
+        print(
+            f"\n8 executions in 2 slots: answered within {answered:.2f} s, n8n gone at {time.monotonic() - start:.2f} s"
+        )
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_n8n_is_restarted(n8n: RealN8n, how: signal.Signals) -> None:
     """The runner with the auth token is back; the one whose grant token is spent says so and ends."""

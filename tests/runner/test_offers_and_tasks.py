@@ -260,53 +260,46 @@ async def test_the_offer_of_a_duplicate_is_used_up(scripted: ScriptedBroker, clo
 # Drain
 
 
-async def test_a_drain_right_behind_the_registration_is_heeded(scripted: ScriptedBroker, clock: ManualClock) -> None:
-    config = TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri)
+async def test_a_drain_right_behind_the_registration_changes_nothing(
+    scripted: ScriptedBroker, clock: ManualClock
+) -> None:
+    config = TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri, max_concurrency=1)
     async with TaskRunner(config, clock=clock) as runner:
         connection = await scripted.accept()
         await connection.register()
         await connection.say("broker:drain")
         await runner.reached(S.LISTENING)
-        await connection.ping_answered()
-        assert connection.heard("runner:taskoffer") == []
+        await connection.offer()
 
 
-async def test_on_drain_open_offers_are_honoured_and_no_more_made(scripted: ScriptedBroker, clock: ManualClock) -> None:
+async def test_a_draining_broker_is_offered_what_falls_free(scripted: ScriptedBroker, clock: ManualClock) -> None:
     gate = Gate()
-    async with listening(scripted, clock, gate, max_concurrency=2) as (runner, connection):
-        offers = [await connection.offer(), await connection.offer()]
+    async with listening(scripted, clock, gate, max_concurrency=1) as (runner, connection):
+        offer = await connection.offer()
         await connection.say("broker:drain")
-        await connection.say("broker:taskofferaccept", taskId="late", offerId=offers[0])
-        await connection.expect("runner:taskaccepted")
-        await connection.say("broker:tasksettings", taskId="late", settings={})
-        await gate.started.get()
-        gate.finish("late", b'[{"json":{}}]')
-        assert (await connection.expect("runner:taskdone"))["data"] == {"result": [{"json": {}}]}
-        await clock.advance(30)
-        await connection.ping_answered()
-        assert connection.heard("runner:taskoffer") == []
-        assert (runner.state, runner.open_offers) == (S.LISTENING, 0)
-
-
-async def test_after_a_drain_the_next_connection_offers_again(scripted: ScriptedBroker, clock: ManualClock) -> None:
-    async with listening(scripted, clock, max_concurrency=1) as (runner, connection):
-        await connection.say("broker:drain")
-        await connection.ping_answered()
+        for task_id in ("open", "waits"):
+            await connection.say("broker:taskofferaccept", taskId=task_id, offerId=offer)
+            await connection.expect("runner:taskaccepted")
+            await connection.say("broker:tasksettings", taskId=task_id, settings={})
+            await gate.started.get()
+            gate.finish(task_id, b'[{"json":{}}]')
+            assert (await connection.expect("runner:taskdone"))["data"] == {"result": [{"json": {}}]}
+            offer = await connection.offer()
         await connection.socket.close(code=1001)
         await runner.reached(S.BACKOFF)
-        await clock.advance(5)
-        again = await scripted.accept()
-        await again.register()
-        await again.offer()
+        assert runner.open_offers == 0
 
 
-async def test_a_draining_broker_gets_the_result_of_what_runs(clock: ManualClock) -> None:
-    async with EmbeddedBroker(AUTH_TOKEN) as broker, TaskRunner(config_for(broker), clock=clock) as runner:
+async def test_a_draining_broker_gets_the_results_of_what_runs_and_of_what_waits(clock: ManualClock) -> None:
+    config: dict[str, Any] = {"max_concurrency": 1}
+    async with EmbeddedBroker(AUTH_TOKEN) as broker, TaskRunner(config_for(broker, **config), clock=clock) as runner:
         await runner.reached(S.LISTENING)
-        task = broker.request(code_settings("import time\ntime.sleep(0.3)\nreturn {'done': True}"))
+        code = code_settings("import time\ntime.sleep(0.3)\nreturn {'done': True}")
+        tasks = [broker.request(code) for _ in range(3)]
         await eventually(lambda: runner.running_tasks == 1)
         await broker.drain()
-        assert result_of(await task.end()) == [{"json": {"done": True}}]
+        for task in tasks:
+            assert result_of(await task.end()) == [{"json": {"done": True}}]
         await runner.reached(S.BACKOFF)
     assert broker.violations == []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import attrs
 import msgspec
 
@@ -47,7 +45,6 @@ class Conversation:
         asked: accepts that have not been answered, and when each came.
         running: tasks that were accepted and have had no terminal message.
         uncovered: of offers and tasks that have ended, when: their slots may be without an offer for a moment.
-        drained_at: when the broker said that it drains; endless if it has not.
     """
 
     connection: Connection
@@ -55,7 +52,6 @@ class Conversation:
     asked: dict[str, float] = attrs.Factory(dict)
     running: dict[str, SeenTask] = attrs.Factory(dict)
     uncovered: list[float] = attrs.Factory(list)
-    drained_at: float = math.inf
 
     def prune(self, now: float) -> None:
         """Forget the offers that have ended."""
@@ -123,8 +119,6 @@ class Ledger:
         elif message.type == "broker:taskcancel" and message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
             conversation.uncovered += [now] * len(conversation.open)
             conversation.open.clear()
-        elif message.type == "broker:drain":
-            conversation.drained_at = min(now, conversation.drained_at)
 
     def on(self, connection: Connection) -> Conversation:
         """The conversation on a connection."""

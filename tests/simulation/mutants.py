@@ -16,12 +16,12 @@ import pytest
 from runner.clock import Alarm
 from runner.connection.effects import ConnectionEffects
 from runner.connection.link import Link
-from runner.protocol.messages import RejectReason, TaskAccepted, TaskDone, TaskError
+from runner.protocol.messages import Drain, RejectReason, TaskAccepted, TaskDone, TaskError, TaskOffer
 from runner.scope import Scope
 from runner.task_runner import TaskRunner
 from runner.tasks.offers import Offers
 from runner.tasks.task import TaskInFlight
-from runner.tasks.workload import TaskWorkload
+from runner.tasks.workload import TASK_TYPE, TaskWorkload
 from statemachine import ConnectionEffect
 
 Patch = pytest.MonkeyPatch
@@ -146,9 +146,24 @@ def thrown_away_offers_believed_open(patch: Patch) -> None:
     patch.setattr(Offers, "forget", _nothing)
 
 
+@_mutant("every_free_slot_is_offered")
+def no_offers_to_a_broker_that_drains(patch: Patch) -> None:
+    def stop_offers(self: TaskWorkload, _: Drain) -> None:
+        self._offers._making = False
+
+    patch.setattr(TaskWorkload, "_on_drain", stop_offers)
+
+
 @_mutant("offers_while_listening")
-def drain_ignored(patch: Patch) -> None:
-    patch.setattr(Offers, "pause", _nothing)
+def offers_made_while_shutting_down(patch: Patch) -> None:
+    on_finished = TaskWorkload._on_finished
+
+    def finish_and_offer(self: TaskWorkload, task: TaskInFlight) -> None:
+        on_finished(self, task)
+        if self._refusing:
+            self._send(TaskOffer("late", TASK_TYPE, 5000))
+
+    patch.setattr(TaskWorkload, "_on_finished", finish_and_offer)
 
 
 # Tasks

@@ -151,7 +151,7 @@ class SimulatedWorld(World):
             opening=frozenset(opening),
             sockets=frozenset(socket.number for socket in self.network.open if socket.handed_over),
             timers=self._timers(entered and state is _S.LISTENING),
-            coroutines=frozenset(coroutines | self._tasks() | self._offers(entered and state is _S.LISTENING)),
+            coroutines=frozenset(coroutines | self._tasks() | self._offers()),
             draining=draining,
             start=self._where_start_stands(),
         )
@@ -201,12 +201,10 @@ class SimulatedWorld(World):
             for task in self.runner._workload._tasks.values()
         }
 
-    def _offers(self, listening: bool) -> set[Coroutine]:
-        """The making of offers. A broker that drains has it paused, which the table does not know."""
-        workload = self.runner._workload
-        offers = workload._offers
-        paused = workload._draining and listening
-        return {Coroutine(self.machine.number, Role.OFFER)} if offers._making or len(offers) or paused else set()
+    def _offers(self) -> set[Coroutine]:
+        """The making of offers."""
+        offers = self.runner._workload._offers
+        return {Coroutine(self.machine.number, Role.OFFER)} if offers._making or len(offers) else set()
 
     def _where_start_stands(self) -> Start:
         if self.start is None:

@@ -126,9 +126,8 @@ class TaskRunner:
         """Connect, take tasks, and return when the runner has been stopped.
 
         A refused credential ends it; every other failure to connect, and every loss of the connection, is logged
-        as a warning and followed by another attempt after five seconds (more, if a
-        spread is configured), for ever. With a lost connection its
-        offers stop and its coroutines are cancelled and awaited before the next attempt.
+        as a warning and followed by another attempt after five seconds (more, if a spread is configured), for ever.
+        With a lost connection its offers stop and its coroutines are cancelled and awaited before the next attempt.
 
         Cancelling this stops everything at once, tasks included, before the cancellation goes on.
 

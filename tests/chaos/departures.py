@@ -59,9 +59,7 @@ async def while_the_broker_takes_nothing(world: World) -> None:
 
 async def before_the_next_attempt(world: World) -> None:
     await at_work(world)
-    mark = world.runner.log.mark()
-    await world.broker.__aexit__()
-    await world.runner.log.says(LOST, mark)
+    await world.lose_broker(LOST)
 
 
 async def in_an_attempt(world: World) -> None:
@@ -73,9 +71,7 @@ async def in_an_attempt(world: World) -> None:
 
 
 async def after_a_failed_attempt(world: World) -> None:
-    mark = world.runner.log.mark()
-    await world.broker.__aexit__()
-    await world.runner.log.says(FAILED, mark)
+    await world.lose_broker(FAILED)
 
 
 async def while_a_zygote_starts(world: World) -> None:

@@ -139,14 +139,10 @@ async def nonsense(world: World) -> None:
 
 
 async def restart_of_the_broker(world: World) -> None:
-    mark = world.runner.log.mark()
-    await world.broker.__aexit__()
-    await world.runner.log.says(LOST, mark)
+    await world.lose_broker(LOST)
     await world.broker.__aenter__()
 
 
 async def absence_of_the_broker(world: World) -> None:
-    mark = world.runner.log.mark()
-    await world.broker.__aexit__()
-    await world.runner.log.says(FAILED, mark)
+    await world.lose_broker(FAILED)
     await world.broker.__aenter__()

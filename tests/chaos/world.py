@@ -99,6 +99,12 @@ class World:
     def concurrency(self) -> int:
         return int(self._settings["MAX_CONCURRENCY"])
 
+    async def lose_broker(self, said: str) -> None:
+        """Have the broker go, and wait until the log says `said`."""
+        mark = self.runner.log.mark()
+        await self.broker.__aexit__()
+        await self.runner.log.says(said, mark)
+
     def step_clock(self, seconds: float) -> None:
         """Have the runner's wall clock be so far away from the right time."""
         self._clock.touch()

@@ -19,8 +19,9 @@ from tests.simulation.clock import SimulatedClock
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.n8n import Reach, SimulatedBroker, SimulatedTransport
 from tests.simulation.network import Network
-from tests.simulation.plan import AUTH_TOKEN, Plan
+from tests.simulation.plan import AUTH_TOKEN
 from tests.simulation.run import quiet
+from tests.simulation.scripted import CALM
 from tests.simulation.story import Story
 
 DOWN = 20.0
@@ -32,24 +33,8 @@ GIVE_UP = 4 * 3600.0
 SETTLED = 0.9
 """The share of a fleet for which the time is shown as well, beside that of its last runner."""
 
-FLEET_PLAN = Plan(
-    duration=0,
-    slots=1,
-    by_auth_token=True,
-    fixed_id=False,
-    task_timeout=60,
-    graceful_timeout=1,
-    idle_timeout=0,
-    heartbeat_interval=30,
-    retry_spread=0,
-    token_lifetime=30,
-    trouble_interval=0,
-    request_interval=0,
-    latency=0.001,
-    jitter=1,
-    run_length=0,
-    executor_time=0,
-    connection_age=0,
+FLEET_PLAN = attrs.evolve(
+    CALM, duration=0, graceful_timeout=1, request_interval=0, jitter=1, run_length=0, executor_time=0
 )
 
 

@@ -76,7 +76,7 @@ class Pool:
         for _ in range(MOST_EXCLUDED):
             spawned = self._spawn()
             try:
-                zygote = ZygoteProcess(spawned, self._died)
+                zygote = ZygoteProcess(spawned, self._clock, self._died)
             except OSError:  # there was no descriptor left for our side
                 spawned.give_up()
                 raise
@@ -164,7 +164,11 @@ class Pool:
 
     def _refuse(self, zygote: ZygoteProcess, error: OSError) -> None:
         """Tell one who waits that there is no worker; where the zygote has died, the next one will have some."""
-        while self._wanted and not zygote.is_gone:
+        if not zygote.is_gone:
+            self._refuse_one(error)
+
+    def _refuse_one(self, error: Exception) -> None:
+        while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():
                 wanted.set_exception(TaskFailed(f"No process could be started for the task: {error}"))
@@ -178,8 +182,7 @@ class Pool:
             return
         if self._clock.now() - self._born > SETTLED:
             self._deaths = 0
-        pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
-        self._deaths += 1
+        pause = self._next_pause()
         said = self._zygote.last_words()
         log.warning(
             "The process that tasks are forked from has ended; it is replaced in %g s%s", pause, said and f": {said}"
@@ -199,13 +202,15 @@ class Pool:
             await self._raise_zygote()
         except (NotReady, OSError) as error:
             log.warning("The process that tasks are forked from cannot be started: %s", error)
-            pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
-            self._deaths += 1
             while self._wanted:
-                wanted = self._wanted.popleft()
-                if not wanted.done():
-                    wanted.set_exception(TaskFailed(f"No process could be started for the task: {error}"))
-            self._retry.set(pause)
+                self._refuse_one(error)
+            self._retry.set(self._next_pause())
+
+    def _next_pause(self) -> float:
+        """How long to wait before the next zygote; longer each time."""
+        pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
+        self._deaths += 1
+        return pause
 
     def _crashed(self, name: str, error: Exception) -> None:
         log.error("%s has failed", name, exc_info=error)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from runner.clock import Alarm, Clock
 from runner.execution.sandbox.output import Output
 
 PATIENCE = 0.1
@@ -18,7 +19,7 @@ LOST = -1
 class Worker:
     """One process, from its fork to its end."""
 
-    def __init__(self, pid: int, line: socket.socket, output: Output, kill: Callable[[], None]) -> None:
+    def __init__(self, pid: int, line: socket.socket, output: Output, clock: Clock, kill: Callable[[], None]) -> None:
         """A worker that has been forked.
 
         Parameters:
@@ -31,7 +32,7 @@ class Worker:
         """How it ended, as `os.wait` has it; None as long as it lives."""
         self._kill: Callable[[], None] | None = kill
         self._closes_at_end = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Alarm(clock, self.kill)
         self._gone = asyncio.Event()
         self._watcher: Callable[[], None] | None = None
         line.setblocking(False)
@@ -51,8 +52,7 @@ class Worker:
         if self.status is None:
             self.status = status
             self._gone.set()
-            if self._deadline is not None:
-                self._deadline.cancel()
+            self._deadline.stop()
             if self._watcher is not None:
                 self._watcher()
             if self._closes_at_end:
@@ -70,7 +70,7 @@ class Worker:
     def dismiss(self) -> None:
         """It has said all that it had to say: have it end by itself or else be killed, and let go of it then."""
         if self.status is None:
-            self._deadline = asyncio.get_running_loop().call_later(PATIENCE, self.kill)
+            self._deadline.set(PATIENCE)
         self._close_when_gone()
 
     def discard(self) -> None:

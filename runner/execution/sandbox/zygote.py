@@ -14,6 +14,7 @@ import attrs
 import msgspec
 from msgspec import Meta
 
+from runner.clock import Alarm, Clock
 from runner.execution.sandbox import session, wire
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.ends import Ends
@@ -77,7 +78,7 @@ class _Asked:
 class ZygoteProcess:
     """A zygote, from its order to its end. `on_end` is called once when it has gone by itself."""
 
-    def __init__(self, spawned: Spawned, on_end: Callable[[], None]) -> None:
+    def __init__(self, spawned: Spawned, clock: Clock, on_end: Callable[[], None]) -> None:
         """A zygote that waits for its order."""
         self.report = Report()
         self.problems: list[str] = []
@@ -91,7 +92,8 @@ class ZygoteProcess:
         self._workers: dict[int, Worker] = {}
         self._dying: set[int] = set()
         """The workers that it has been told to kill."""
-        self._look: asyncio.TimerHandle | None = None
+        self._clock = clock
+        self._look = Alarm(clock, self._look_after)
         self._silent_looks = 0
         self._importing: str | None = None
         self._loop = asyncio.get_running_loop()
@@ -157,17 +159,16 @@ class ZygoteProcess:
 
     def _watch(self) -> None:
         """Look after it as long as it owes an answer: without it no task can be ended, nor any connection."""
-        if self._look is None and not self.is_gone:
+        if not self._look.is_set and not self.is_gone:
             self._silent_looks = 0
-            self._look = self._loop.call_later(LOOK_INTERVAL, self._look_after)
+            self._look.set(LOOK_INTERVAL)
 
     def _look_after(self) -> None:
-        self._look = None
         if self.is_gone or not (self._asked or self._dying):
             return
         self._silent_looks += 1
         if self._silent_looks < MOST_SILENT_LOOKS:
-            self._look = self._loop.call_later(LOOK_INTERVAL, self._look_after)
+            self._look.set(LOOK_INTERVAL)
             return
         log.error("The process that forks workers does not answer any more; it is killed, and its tasks with it")
         self._ended()
@@ -217,7 +218,8 @@ class ZygoteProcess:
             raise ValueError(f"a frame of kind {kind}")
 
     def _forked(self, pid: int, asked: _Asked) -> None:
-        worker = Worker(pid, asked.ends.line, Output(asked.ends.output), lambda: self.kill(pid))
+        output = Output(asked.ends.output)
+        worker = Worker(pid, asked.ends.line, output, self._clock, lambda: self.kill(pid))
         self._workers[pid] = worker
         if asked.answer.done():
             worker.discard()
@@ -249,8 +251,7 @@ class ZygoteProcess:
         """End it and its workers, and return when they are gone."""
         self.is_gone = True
         self._loop.remove_reader(self._line)
-        if self._look is not None:
-            self._look.cancel()
+        self._look.stop()
         if self._ready.done() and not self._ready.cancelled():
             self._ready.exception()  # whoever wanted to know has been told
         process = self._spawned.process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runner.execution.sandbox.confinement.kernel import Buffer, Kernel
 from runner.execution.sandbox.confinement.rules import ALL, OWN, Rule, Test
@@ -55,9 +55,13 @@ class Program:
     def bytes_for(self, process: int) -> bytes:
         """The program as the kernel takes it, for a process."""
         filled = bytearray(self._bytes)
-        for hole in self._holes:
-            HOLE.pack_into(filled, hole, process)
+        self._fill(filled, process)
         return bytes(filled)
+
+    def _fill(self, memory: Any, process: int) -> None:
+        """Write the number of a process where it is missing."""
+        for hole in self._holes:
+            HOLE.pack_into(memory, hole, process)
 
     def load(self) -> tuple[Buffer, Buffer]:
         """Put it where the kernel can be given it, with the header that says where. Before a fork, this saves time."""
@@ -73,8 +77,7 @@ class Program:
             OSError: the kernel has no filters, or refuses this one.
         """
         program, header = self.load()
-        for hole in self._holes:
-            HOLE.pack_into(program.memory, hole, process)
+        self._fill(program.memory, process)
         try:
             if kernel.call("seccomp", SET_FILTER, FOR_ALL_THREADS, header.address) > 0:
                 raise OSError(errno.EBUSY, "another thread has a filter of its own")

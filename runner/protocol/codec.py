@@ -241,6 +241,33 @@ def decode_object(frame: Frame) -> Fields:
             raise MalformedMessage(f"it is not a JSON object: {error}") from None
 
 
+def read_json(document: Frame) -> Any:
+    """The value of a JSON document of a peer.
+
+    Raises:
+        MalformedMessage: it is no JSON document.
+    """
+    try:
+        return msgspec.json.decode(document)
+    except (ValueError, RecursionError) as error:
+        try:
+            return _load_slowly(document)
+        except (ValueError, RecursionError):
+            raise MalformedMessage(f"it is not one JSON value: {error}") from None
+
+
+def write_json(value: Any) -> Raw:
+    """A value as JSON. NaN and infinities are written as null, lone surrogates as question marks.
+
+    Raises:
+        ValueError, TypeError, OverflowError, RecursionError: the value cannot be written as JSON.
+    """
+    try:
+        return Raw(_ENCODER.encode(value))
+    except UnicodeEncodeError:
+        return Raw(_ENCODER.encode(_without_surrogates(value)))
+
+
 def _load_slowly(document: Frame) -> Any:
     """A JSON document read by the standard library, which takes lone surrogates."""
     return json.loads(str(document, "utf-8"), parse_constant=_refuse_constant)

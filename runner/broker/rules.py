@@ -332,7 +332,8 @@ class TaskBroker:
             self._conclude(task, end)
 
     def _on_question(self, runner: ConnectedRunner, message: Question, ask: Ask) -> None:
-        task = self._running(runner, message.task_id, f"a question ({type(message).__name__})")
+        what = f"a call of {message.name}" if isinstance(message, Rpc) else f"a {type(message).__name__}"
+        task = self._running(runner, message.task_id, what)
         if task is not None:
             ask(runner, task, message)
 

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
         AlreadyStarted,
         AuthenticationFailed,
         ConfigurationError,
+        N8nRefused,
         NoIdleTimeoutHandlerError,
         RunnerError,
         SandboxFailed,
         TaskFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, TaskRequest
+    from runner.execution.executor import Executor, N8n, Outcome, TaskRequest
     from runner.observe.counters import Count
     from runner.task_runner import TaskRunner
 
@@ -41,7 +42,10 @@ __all__ = [
     "ConnectionLost",
     "Count",
     "Executor",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Outcome",
     "Refused",
     "RunnerError",
     "SandboxFailed",
@@ -62,7 +66,10 @@ _HOMES = {
     "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
+    "N8n": "runner.execution.executor",
+    "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
+    "Outcome": "runner.execution.executor",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "SandboxFailed": "runner.errors",

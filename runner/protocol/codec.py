@@ -88,13 +88,22 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     Raises:
         ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
     """
-    members: dict[str, Any] = {"type": _WIRE_TYPES[type(message)]}
-    for field in _fields(type(message)):
-        members[field.wire_name] = getattr(message, field.name)
+    members = {"type": _WIRE_TYPES[type(message)], **_written(message)}
     try:
         return _ENCODER.encode(members)
     except UnicodeEncodeError:
         return _ENCODER.encode(_without_surrogates(members))
+
+
+def _written(values: Any) -> dict[str, Any]:
+    """An object of one of the classes as it is written: with its names on the wire, and without what is absent."""
+    members: dict[str, Any] = {}
+    for field in _fields(type(values)):
+        value = getattr(values, field.name)
+        if field.optional and not memoryview(value).nbytes:
+            continue  # absent
+        members[field.wire_name] = _written(value) if field.nested else value
+    return members
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -14,6 +14,9 @@ from msgspec import Raw
 
 NULL: Final = Raw(b"null")
 
+ABSENT: Final = Raw()
+"""What a field is that is not written."""
+
 # What a broker says
 
 
@@ -128,9 +131,11 @@ class TaskDeferred:
 
 @attrs.frozen
 class DoneData:
-    """What a task has come to: its result, and what else it leaves behind."""
+    """What a task has come to: its result, and what it leaves behind for the execution and for the workflow."""
 
     result: Raw
+    custom_data: Raw = ABSENT
+    static_data: Raw = ABSENT
 
 
 @attrs.frozen
@@ -242,3 +247,17 @@ ACKNOWLEDGEMENT_WINDOW_ELAPSED: Final = "Acknowledgement window elapsed"
 
 LOG_NODE_OUTPUT: Final = "logNodeOutput"
 """The function that shows what code prints."""
+
+CALLABLE: Final = frozenset(
+    f"helpers.{name}"
+    for name in (
+        "assertBinaryData",
+        "getBinaryDataBuffer",
+        "prepareBinaryData",
+        "setBinaryDataBuffer",
+        "binaryToString",
+        "httpRequest",
+        "request",
+    )
+)
+"""The functions that code may have n8n call, beside the one above."""

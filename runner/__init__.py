@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runner.config import TaskRunnerConfig
     from runner.connection.failures import ConnectionLost, Refused, Unreachable
-    from runner.connection.transport import Socket, Transport
+    from runner.connection.transport import SignOfLife, Socket, Transport
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from runner.execution.executor import Executor, N8n, Outcome, TaskRequest
     from runner.observe.counters import Count
+    from runner.observe.readiness import Readiness
     from runner.task_runner import TaskRunner
 
 __version__ = "0.1.0"
@@ -46,9 +47,11 @@ __all__ = [
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
     "Outcome",
+    "Readiness",
     "Refused",
     "RunnerError",
     "SandboxFailed",
+    "SignOfLife",
     "Socket",
     "TaskFailed",
     "TaskRequest",
@@ -70,9 +73,11 @@ _HOMES = {
     "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
     "Outcome": "runner.execution.executor",
+    "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "SandboxFailed": "runner.errors",
+    "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
     "TaskFailed": "runner.errors",
     "TaskRequest": "runner.execution.executor",

@@ -89,6 +89,11 @@ class TaskWorkload:
         """How many slots are on offer."""
         return len(self._offers)
 
+    @property
+    def offers_missing_for(self) -> float:
+        """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
+        return self._offers.missing_for
+
     def _free_slots(self) -> int:
         return self._config.max_concurrency - len(self._tasks)
 

@@ -20,7 +20,7 @@ from runner.broker.service import CallFailed, DataRequest, NodeTypeWanted, TaskS
 from runner.broker.tasks import RequestedTask
 from runner.protocol.codec import read_json, write_json
 from runner.protocol.messages import (
-    CALLABLE,
+    FUNCTIONS,
     LOG_NODE_OUTPUT,
     METHOD_NOT_ALLOWED,
     BrokerMessage,
@@ -68,7 +68,7 @@ class Desk:
         if message.name == LOG_NODE_OUTPUT:
             task.printed(message.params)
             self._send(runner, RpcResponse(message.call_id, message.task_id, "success"))
-        elif message.name not in CALLABLE:
+        elif message.name not in FUNCTIONS:
             self._refuse(runner, message, METHOD_NOT_ALLOWED)
         elif task.service is None:
             self._refuse(runner, message, f"Whoever asked for this task does not serve {message.name}")

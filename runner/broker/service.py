@@ -54,7 +54,7 @@ class TaskService(Protocol):
         """Descriptions of node types; of those that are known."""
 
     async def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        """Call one of `runner.protocol.messages.CALLABLE`, and return what it returns.
+        """Call one of `runner.protocol.messages.FUNCTIONS`, all but `logNodeOutput`, and return what it returns.
 
         Arguments are JSON values and bytes, and so is the result.
 

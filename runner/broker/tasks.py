@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from runner.broker.service import TaskService
 from runner.clock import Alarm
-from runner.protocol.messages import DoneData
+from runner.protocol.messages import NULL, DoneData
 
 
 def new_task_id(entropy: random.Random) -> str:
@@ -61,7 +61,7 @@ class EndOfTask:
     @classmethod
     def of(cls, data: DoneData) -> EndOfTask:
         """The end of a task that a runner has done."""
-        custom_data, static_data = (each or None for each in (data.custom_data, data.static_data))
+        custom_data, static_data = (None if each == NULL else each for each in (data.custom_data, data.static_data))
         return cls(TaskEnd.DONE, data.result, None, custom_data, static_data)
 
     @classmethod

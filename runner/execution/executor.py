@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 import attrs
 from msgspec import Raw
 
 from runner.errors import N8nRefused
-
-ABSENT: Final = Raw()
-"""In place of what there is none of."""
 
 
 class N8n(Protocol):
@@ -23,7 +20,7 @@ class N8n(Protocol):
         Waits as long as n8n takes, and no longer than the task may run.
 
         Parameters:
-            name: one of `runner.protocol.messages.CALLABLE`, such as `helpers.httpRequest`.
+            name: one of `runner.protocol.messages.FUNCTIONS`, such as `helpers.httpRequest`.
             params: its arguments, a JSON list. Bytes are `{"type": "Buffer", "data": [...]}`, also in the answer.
 
         Raises:
@@ -83,8 +80,8 @@ class Outcome:
     """
 
     result: Raw
-    custom_data: Raw = ABSENT
-    static_data: Raw = ABSENT
+    custom_data: Raw | None = None
+    static_data: Raw | None = None
 
 
 class Executor(Protocol):

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, BrokerMessage, RunnerMessage
+from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, NULL, BrokerMessage, RunnerMessage
 
 Frame = bytes | bytearray | memoryview
 Fields = dict[str, Raw]
@@ -88,21 +88,21 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     Raises:
         ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
     """
-    members = {"type": _WIRE_TYPES[type(message)], **_written(message)}
+    members = {"type": _WIRE_TYPES[type(message)], **_wire_members(message)}
     try:
         return _ENCODER.encode(members)
     except UnicodeEncodeError:
         return _ENCODER.encode(_without_surrogates(members))
 
 
-def _written(values: Any) -> dict[str, Any]:
-    """An object of one of the classes as it is written: with its names on the wire, and without what is absent."""
+def _wire_members(message: Any) -> dict[str, Any]:
+    """The members of a message's JSON object. An optional one that is not there is left out, as n8n does."""
     members: dict[str, Any] = {}
-    for field in _fields(type(values)):
-        value = getattr(values, field.name)
-        if field.optional and not memoryview(value).nbytes:
-            continue  # absent
-        members[field.wire_name] = _written(value) if field.nested else value
+    for field in _fields(type(message)):
+        value = getattr(message, field.name)
+        if field.optional and value is NULL:
+            continue
+        members[field.wire_name] = _wire_members(value) if field.nested else value
     return members
 
 

@@ -14,9 +14,6 @@ from msgspec import Raw
 
 NULL: Final = Raw(b"null")
 
-ABSENT: Final = Raw()
-"""What a field is that is not written."""
-
 # What a broker says
 
 
@@ -131,11 +128,16 @@ class TaskDeferred:
 
 @attrs.frozen
 class DoneData:
-    """What a task has come to: its result, and what it leaves behind for the execution and for the workflow."""
+    """What a task has come to: its result, and what else it leaves behind, which may be nothing.
+
+    Parameters:
+        custom_data: what the code has noted about its execution, an object of texts.
+        static_data: the workflow's static data as the code has left it, if it has changed it: the whole of it.
+    """
 
     result: Raw
-    custom_data: Raw = ABSENT
-    static_data: Raw = ABSENT
+    custom_data: Raw = NULL
+    static_data: Raw = NULL
 
 
 @attrs.frozen
@@ -248,19 +250,16 @@ ACKNOWLEDGEMENT_WINDOW_ELAPSED: Final = "Acknowledgement window elapsed"
 LOG_NODE_OUTPUT: Final = "logNodeOutput"
 """The function that shows what code prints."""
 
-CALLABLE: Final = frozenset(
-    f"helpers.{name}"
-    for name in (
-        "assertBinaryData",
-        "getBinaryDataBuffer",
-        "prepareBinaryData",
-        "setBinaryDataBuffer",
-        "binaryToString",
-        "httpRequest",
-        "request",
-    )
+FUNCTIONS: Final = (
+    LOG_NODE_OUTPUT,
+    "helpers.assertBinaryData",
+    "helpers.getBinaryDataBuffer",
+    "helpers.prepareBinaryData",
+    "helpers.setBinaryDataBuffer",
+    "helpers.binaryToString",
+    "helpers.httpRequest",
+    "helpers.request",
 )
-"""The functions that code may have n8n call, beside the one above."""
+"""The functions that a task may call; any other is answered with `METHOD_NOT_ALLOWED`."""
 
 METHOD_NOT_ALLOWED: Final = "Method not allowed"
-"""What a call of any other function is answered with."""

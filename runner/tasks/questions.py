@@ -9,7 +9,16 @@ import msgspec
 from msgspec import Raw
 
 from runner.errors import N8nRefused
-from runner.protocol.messages import CALLABLE, Rpc, RpcResponse, RunnerMessage, TaskDataRequest, TaskDataResponse
+from runner.protocol.messages import (
+    FUNCTIONS,
+    LOG_NODE_OUTPUT,
+    METHOD_NOT_ALLOWED,
+    Rpc,
+    RpcResponse,
+    RunnerMessage,
+    TaskDataRequest,
+    TaskDataResponse,
+)
 
 MOST_READ = 1024**2
 """Larger reasons are not read, in bytes: that would take too long on the event loop."""
@@ -17,8 +26,8 @@ MOST_READ = 1024**2
 UNEXPLAINED = "n8n could not do this, and does not say why"
 """What is said in place of n8n's message when there is none: its plain errors lose theirs on the way."""
 
-REFUSED = "Method not allowed"
-"""What n8n says of functions that no task may call."""
+CALLABLE = frozenset(FUNCTIONS) - {LOG_NODE_OUTPUT}
+"""The functions that can be called: all but that for prints, which have a way of their own."""
 
 
 class _Reason(msgspec.Struct):
@@ -46,7 +55,7 @@ class Questions:
     async def call(self, name: str, params: Raw) -> Raw:
         """Have n8n call a function; see `N8n`."""
         if name not in CALLABLE:
-            raise N8nRefused(REFUSED, f"{name!r} is no function that code may call.")
+            raise N8nRefused(METHOD_NOT_ALLOWED, f"{name!r} is no function that code may call.")
         return await self._ask(lambda number: Rpc(number, self._task_id, name, params))
 
     async def data(self, wanted: Raw) -> Raw:

@@ -17,6 +17,7 @@ from runner.execution.executor import Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
+    NULL,
     DoneData,
     Rpc,
     RpcResponse,
@@ -228,7 +229,7 @@ class TaskInFlight:
     def _send_terminal(self) -> None:
         outcome = self._outcome
         if self._failure is None and outcome is not None:
-            done = DoneData(outcome.result, outcome.custom_data, outcome.static_data)
+            done = DoneData(outcome.result, outcome.custom_data or NULL, outcome.static_data or NULL)
             self._channel.send(TaskDone(self.task_id, done))
             self._log_end("Completed", f" ({len(memoryview(outcome.result))} bytes)")
         else:

@@ -10,7 +10,8 @@ import pytest
 from msgspec import Raw
 
 from runner import N8n, N8nRefused, Outcome, TaskRequest, TaskRunner
-from runner.protocol.messages import CALLABLE, LOG_NODE_OUTPUT
+from runner.protocol.messages import LOG_NODE_OUTPUT
+from runner.tasks.questions import CALLABLE
 from tests.runner.test_offers_and_tasks import listening
 from tests.scripted_broker import RunnerConnection, ScriptedBroker
 from tests.support import ManualClock, settle

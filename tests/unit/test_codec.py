@@ -236,7 +236,7 @@ def test_what_a_task_leaves_behind_is_written_if_there_is_any() -> None:
         b'{"type":"runner:taskdone","taskId":"t","data":'
         b'{"result":[],"customData":{"a":"1"},"staticData":{"global":{}}}}'
     )
-    assert encode(TaskDone("t", DoneData(Raw(b"[]"), static_data=Raw()))) == (
+    assert encode(TaskDone("t", DoneData(Raw(b"[]"), static_data=NULL))) == (
         b'{"type":"runner:taskdone","taskId":"t","data":{"result":[]}}'
     )
 

@@ -175,8 +175,6 @@ def _with_files(items: Sequence[Mapping[str, Any]], given: Sequence[str], binari
 
 
 def _attached(path: Path, binaries: Binaries, where: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    if path.is_dir():
-        raise BadInput(f"{where}: {path} is a directory")
     try:
         return binaries.attach(path, known)
     except OSError as error:

@@ -26,6 +26,8 @@ SIGNATURES = {
 }
 """How files begin whose type is told by their content, when there is no name to go by."""
 
+LONGEST_SIGNATURE = max(map(len, SIGNATURES))
+
 KINDS = {
     "application/json": "json",
     "text/html": "html",
@@ -53,10 +55,11 @@ class Binaries:
             known: members that are to be as given, such as `mimeType`.
 
         Raises:
-            OSError: there is no such file.
+            OSError: it cannot be read.
         """
-        size = path.stat().st_size
-        return self._keep({**_described(path.name, None, b""), **(known or {})}, path, size)
+        with path.open("rb") as file:
+            beginning = file.read(LONGEST_SIGNATURE)
+        return self._keep({**_described(path.name, None, beginning), **(known or {})}, path, path.stat().st_size)
 
     def prepare(self, content: bytes, file_path: str | None, mime_type: str | None) -> dict[str, Any]:
         """Binary data for an item, made from bytes; what is not said about it is guessed as n8n does."""

@@ -101,7 +101,6 @@ class DirectHttp:
                 URL(call.url, encoded=True),
                 headers=call.headers,
                 data=_form(call.parts) if call.parts is not None else call.body,
-                auth=aiohttp.BasicAuth(*call.auth) if call.auth else None,
                 allow_redirects=call.max_redirects > 0,
                 max_redirects=max(1, call.max_redirects),
                 ssl=call.verifies,

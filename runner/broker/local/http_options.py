@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -40,7 +41,6 @@ class HttpCall:
     headers: Mapping[str, str]
     body: bytes | None = None
     parts: Mapping[str, str] | None = None
-    auth: tuple[str, str] | None = None
     timeout: float = 0.0
     max_redirects: int = MAX_REDIRECTS
     verifies: bool = True
@@ -64,9 +64,14 @@ class HttpCall:
 class _Auth(msgspec.Struct):
     username: str = ""
     password: str = ""
+    # the words of the older function
     user: str = ""
-    # the older function's word for it
     pass_: str = msgspec.field(default="", name="pass")
+
+    def header(self) -> str:
+        """What is sent in the header `Authorization`."""
+        pair = f"{self.username or self.user}:{self.password or self.pass_}"
+        return "Basic " + base64.b64encode(pair.encode("utf-8", "replace")).decode()
 
 
 class _Options(msgspec.Struct, rename="camel"):
@@ -116,7 +121,7 @@ def call_of(options: Any) -> HttpCall:
     read = _convert(options, _Options)
     if read.proxy is not None:
         raise BadOptions("`proxy` is not supported without n8n")
-    headers = _headers(read.headers, JSON if read.json else f"{JSON}, text/plain, */*")
+    headers = _headers(read.headers, JSON if read.json else f"{JSON}, text/plain, */*", read.auth)
     body, parts = _body(read.method, read.body, headers)
     return HttpCall(
         method=read.method.upper(),
@@ -124,7 +129,6 @@ def call_of(options: Any) -> HttpCall:
         headers=headers,
         body=body,
         parts=parts,
-        auth=(read.auth.username, read.auth.password) if read.auth else None,
         timeout=read.timeout / 1000,
         max_redirects=0 if read.disable_follow_redirect else read.max_redirects,
         verifies=not read.skip_ssl_certificate_validation,
@@ -142,7 +146,7 @@ def legacy_call_of(options: Any) -> HttpCall:
         BadOptions: they describe none.
     """
     read = _convert({"uri": options} if isinstance(options, str) else options, _LegacyOptions)
-    headers = _headers(read.headers, JSON if read.json else "*/*")
+    headers = _headers(read.headers, JSON if read.json else "*/*", read.auth)
     if read.form is not None:
         headers["Content-Type"] = FORM
     elif read.body is not None and "content-type" not in {name.lower() for name in headers}:
@@ -154,7 +158,6 @@ def legacy_call_of(options: Any) -> HttpCall:
         headers=headers,
         body=body,
         parts=parts,
-        auth=(read.auth.username or read.auth.user, read.auth.password or read.auth.pass_) if read.auth else None,
         timeout=read.timeout / 1000,
         max_redirects=MAX_REDIRECTS if read.follow_redirect else 0,
         verifies=read.reject_unauthorized,
@@ -173,8 +176,10 @@ def _convert(options: Any, kind: type[Any]) -> Any:
         raise BadOptions(f"The options cannot be used: {error}") from error
 
 
-def _headers(given: Mapping[str, Any], accept: str) -> dict[str, str]:
+def _headers(given: Mapping[str, Any], accept: str, auth: _Auth | None) -> dict[str, str]:
     headers = {name: str(value) for name, value in given.items()}
+    if auth is not None:
+        headers["Authorization"] = auth.header()
     names = {name.lower() for name in headers}
     defaults = {"Accept": accept, "User-Agent": USER_AGENT}
     return {**{name: value for name, value in defaults.items() if name.lower() not in names}, **headers}

@@ -77,7 +77,7 @@ class LocalService:
                 description="Make sure that the node before this one puts out a file",
                 context={"itemIndex": item_index},
             )
-        if wanted not in binary:
+        if not isinstance(wanted, str) or wanted not in binary:
             raise CallFailed(
                 f"The item has no binary field {wanted!r} [item {item_index}]",
                 description=f"It has: {', '.join(binary)}",
@@ -89,9 +89,10 @@ class LocalService:
     def _get_binary_data_buffer(self, item_index: Any, wanted: Any) -> bytes:
         return self.binaries.content(self._assert_binary_data(item_index, wanted))
 
-    def _prepare_binary_data(
-        self, content: Any, file_path: str | None = None, mime_type: str | None = None
-    ) -> dict[str, Any]:
+    def _prepare_binary_data(self, content: Any, file_path: Any = None, mime_type: Any = None) -> dict[str, Any]:
+        for what, text in (("name of the file", file_path), ("MIME type", mime_type)):
+            if not isinstance(text, str | None):
+                raise CallFailed(f"helpers.prepareBinaryData: the {what} is not a text, but {type(text).__name__}")
         return self.binaries.prepare(_bytes("helpers.prepareBinaryData", content), file_path, mime_type)
 
     def _set_binary_data_buffer(self, binary: Any, content: Any) -> dict[str, Any]:

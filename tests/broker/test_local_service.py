@@ -220,7 +220,7 @@ async def test_a_new_content_has_a_new_id_and_leaves_the_old_one_as_it_was() -> 
 @pytest.mark.parametrize(
     ("name", "params", "complaint"),
     [
-        ("assertBinaryData", [1, "a"], "The item has no binary data [item 1]"),
+        ("assertBinaryData", [1, "a"], "contain a binary file 'a', but none was found [item 1]"),
         ("assertBinaryData", [0, "nope"], "The item has no binary field 'nope' [item 0]"),
         ("assertBinaryData", [2, "a"], "There is no item 2: the node was given 2"),
         ("assertBinaryData", ["0", "a"], "There is no item '0'"),

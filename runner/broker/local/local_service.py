@@ -73,7 +73,8 @@ class LocalService:
         binary = items[item_index].get("binary")
         if not binary:
             raise CallFailed(
-                f"The item has no binary data [item {item_index}]",
+                f"This operation expects the node's input data to contain a binary file {wanted!r}, "
+                f"but none was found [item {item_index}]",
                 description="Make sure that the node before this one puts out a file",
                 context={"itemIndex": item_index},
             )

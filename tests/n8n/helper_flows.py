@@ -224,7 +224,7 @@ CUSTOM = Twins(
     "custom",
     python="""\
 _execution.customData.set("python", "by Python")
-_execution.customData.setAll({"more": "1", "and more": "2"})
+_execution.customData.setAll({"more": "1", "and_more": "2"})
 return [{"json": {"got": _execution.customData.get("python")}}]""",
     javascript="""\
 $execution.customData.set("javascript", "by JavaScript");

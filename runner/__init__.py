@@ -22,13 +22,14 @@ if TYPE_CHECKING:
         AlreadyStarted,
         AuthenticationFailed,
         ConfigurationError,
+        N8nRefused,
         NoIdleTimeoutHandlerError,
         RunnerError,
         SandboxFailed,
         TaskFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, TaskRequest
+    from runner.execution.executor import Executor, N8n, Outcome, TaskRequest
     from runner.observe.counters import Count
     from runner.observe.readiness import Readiness
     from runner.task_runner import TaskRunner
@@ -42,7 +43,10 @@ __all__ = [
     "ConnectionLost",
     "Count",
     "Executor",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
@@ -65,7 +69,10 @@ _HOMES = {
     "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
+    "N8n": "runner.execution.executor",
+    "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
+    "Outcome": "runner.execution.executor",
     "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",

@@ -106,7 +106,9 @@ def test_the_public_names_are_exactly_these() -> None:
     assert set(runner.broker.__all__) == BROKER
 
 
-@pytest.mark.parametrize("module", [runner, statemachine, statemachine.testing, runner.broker], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize(
+    "module", [runner, statemachine, statemachine.testing, runner.broker], ids=lambda module: str(module.__name__)
+)
 def test_no_name_is_listed_twice(module: object) -> None:
     names = list(vars(module)["__all__"])
     assert len(names) == len(set(names))

@@ -17,19 +17,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runner.config import TaskRunnerConfig
     from runner.connection.failures import ConnectionLost, Refused, Unreachable
-    from runner.connection.transport import Socket, Transport
+    from runner.connection.transport import SignOfLife, Socket, Transport
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
         ConfigurationError,
+        N8nRefused,
         NoIdleTimeoutHandlerError,
         RunnerError,
         SandboxFailed,
         TaskFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, TaskRequest
+    from runner.execution.executor import Executor, N8n, Outcome, TaskRequest
     from runner.observe.counters import Count
+    from runner.observe.readiness import Readiness
     from runner.task_runner import TaskRunner
 
 __version__ = "0.1.0"
@@ -41,10 +43,15 @@ __all__ = [
     "ConnectionLost",
     "Count",
     "Executor",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Outcome",
+    "Readiness",
     "Refused",
     "RunnerError",
     "SandboxFailed",
+    "SignOfLife",
     "Socket",
     "TaskFailed",
     "TaskRequest",
@@ -62,10 +69,15 @@ _HOMES = {
     "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
+    "N8n": "runner.execution.executor",
+    "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
+    "Outcome": "runner.execution.executor",
+    "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "SandboxFailed": "runner.errors",
+    "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
     "TaskFailed": "runner.errors",
     "TaskRequest": "runner.execution.executor",

@@ -20,6 +20,7 @@ from runner.connection.websocket import WebSocketTransport
 from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHandlerError, UnsupportedPlatform
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
+from runner.observe.readiness import Readiness, readiness_of
 from runner.scope import OnCrash, Scope, to_the_end
 from runner.tasks.workload import TaskWorkload
 from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, Entry, Journal
@@ -112,6 +113,17 @@ class TaskRunner:
     def open_offers(self) -> int:
         """How many slots are on offer to the broker."""
         return self._workload.open_offers
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether it can be given tasks at this moment, and if not, why."""
+        return readiness_of(
+            self._state,
+            why=next((entry.why for entry in reversed(self.journal) if not entry.ignored), ""),
+            silent_for=self._effects.silent_for,
+            heartbeat_interval=self.config.heartbeat_interval,
+            offers_missing_for=self._workload.offers_missing_for,
+        )
 
     async def reached(self, state: ConnectionState) -> None:
         """Wait until the connection stands at `state`; return at once when it does."""

@@ -13,18 +13,22 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, TaskRequest
+from runner.execution.executor import Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
+    NULL,
     DoneData,
     Rpc,
+    RpcResponse,
     RunnerMessage,
     TaskAccepted,
+    TaskDataResponse,
     TaskDone,
     TaskError,
 )
 from runner.tasks.origin import Origin
+from runner.tasks.questions import Questions
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
 
 log = logging.getLogger(__name__)
@@ -99,9 +103,10 @@ class TaskInFlight:
         self._origin = Origin()
         self._accepted_at = clock.now()
         self._execution: asyncio.Task[None] | None = None
-        self._result: Raw | None = None
+        self._outcome: Outcome | None = None
         self._failure: TaskFailed | None = None
         self._prints = 0
+        self._questions = Questions(task_id, channel.send)
         self._on_finished = on_finished
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
@@ -123,6 +128,10 @@ class TaskInFlight:
         self._settings = settings
         self._origin = Origin.of(settings)
         self._fire(TaskEvent.SETTINGS)
+
+    def answer(self, message: RpcResponse | TaskDataResponse) -> None:
+        """The broker answers what was asked on behalf of this task."""
+        self._questions.answer(message)
 
     def cancel(self, reason: str) -> None:
         """The broker has given the task up."""
@@ -178,16 +187,14 @@ class TaskInFlight:
         self._execution.add_done_callback(self._execution_ended)
 
     def _abort_execution(self) -> None:
+        self._questions.end()
         if self._execution is not None:
             self._execution.cancel()
 
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            result = await self._executor.execute(self._request())
-            if not isinstance(result, Raw):
-                raise TypeError(f"an executor has to return msgspec.Raw, not {type(result).__name__}")
-            self._result = result
+            self._outcome = _outcome(await self._executor.execute(self._request()))
         except TaskFailed as failure:
             self._failure = self._failure or failure
         except Exception as error:
@@ -198,13 +205,14 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print)
+        return TaskRequest(self.task_id, settings, self._print, self._questions)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
+        self._questions.end()
         if self.state is TaskState.ABORTING:
             self._fire(TaskEvent.GONE)
-        elif self._failure is None and self._result is not None:
+        elif self._failure is None and self._outcome is not None:
             self._fire(TaskEvent.DONE)
         else:
             self._fire(TaskEvent.FAILED)
@@ -219,9 +227,11 @@ class TaskInFlight:
             user_log.info("[user code] %s", " ".join(map(str, msgspec.json.decode(arguments, type=list[Any]))))
 
     def _send_terminal(self) -> None:
-        if self._failure is None and self._result is not None:
-            self._channel.send(TaskDone(self.task_id, DoneData(self._result)))
-            self._log_end("Completed", f" ({len(memoryview(self._result))} bytes)")
+        outcome = self._outcome
+        if self._failure is None and outcome is not None:
+            done = DoneData(outcome.result, outcome.custom_data or NULL, outcome.static_data or NULL)
+            self._channel.send(TaskDone(self.task_id, done))
+            self._log_end("Completed", f" ({len(memoryview(outcome.result))} bytes)")
         else:
             failure = self._failure or TaskFailed("Task was cancelled")
             self._send_error(failure)
@@ -238,7 +248,7 @@ class TaskInFlight:
     def _free_slot(self) -> None:
         """Let go of what may be large, as nobody knows when the collector comes, and tell that the slot is free."""
         self._settings = NO_SETTINGS
-        self._result = self._failure = self._execution = None
+        self._outcome = self._failure = self._execution = None
         self._on_finished(self)
 
     def _log_end(self, how: str, what: str) -> None:
@@ -255,3 +265,16 @@ class TaskInFlight:
         TaskEffect.FREE_SLOT: _free_slot,
     }
     """What is done about each effect. Not kept in each task, where it would keep the task alive."""
+
+
+def _outcome(returned: Raw | Outcome) -> Outcome:
+    """What an executor has returned.
+
+    Raises:
+        TypeError: it is not what an executor may return.
+    """
+    if isinstance(returned, Outcome):
+        return returned
+    if not isinstance(returned, Raw):
+        raise TypeError(f"an executor has to return msgspec.Raw or an Outcome, not {type(returned).__name__}")
+    return Outcome(returned)

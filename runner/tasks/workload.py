@@ -17,8 +17,10 @@ from runner.protocol.messages import (
     BrokerMessage,
     Drain,
     RejectReason,
+    RpcResponse,
     RunnerMessage,
     TaskCancel,
+    TaskDataResponse,
     TaskOfferAccept,
     TaskRejected,
     TaskSettings,
@@ -67,6 +69,8 @@ class TaskWorkload:
             TaskOfferAccept: self._on_accept,
             TaskSettings: self._on_settings,
             TaskCancel: self._on_cancel,
+            RpcResponse: self._on_answer,
+            TaskDataResponse: self._on_answer,
             Drain: self._on_drain,
         }
 
@@ -84,6 +88,11 @@ class TaskWorkload:
     def open_offers(self) -> int:
         """How many slots are on offer."""
         return len(self._offers)
+
+    @property
+    def offers_missing_for(self) -> float:
+        """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
+        return self._offers.missing_for
 
     def _free_slots(self) -> int:
         return self._config.max_concurrency - len(self._tasks)
@@ -181,6 +190,12 @@ class TaskWorkload:
             log.warning("Ignored settings for a task that is not here: %s", message.task_id)
         else:
             task.start(message.settings)
+
+    def _on_answer(self, message: RpcResponse | TaskDataResponse) -> None:
+        """Pass an answer on; a task that has ended meanwhile needs none."""
+        task = self._tasks.get(message.task_id)
+        if task is not None:
+            task.answer(message)
 
     def _on_cancel(self, message: TaskCancel) -> None:
         self._offers.hold()

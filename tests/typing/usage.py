@@ -16,8 +16,10 @@ from runner import (
     Count,
     Executor,
     NoIdleTimeoutHandlerError,
+    Readiness,
     Refused,
     RunnerError,
+    SignOfLife,
     TaskFailed,
     TaskRequest,
     TaskRunner,
@@ -115,6 +117,9 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.journal, tuple[Entry, ...])
         assert_type(runner.path, tuple[str, ...])
         assert_type(runner.running_tasks + runner.open_offers, int)
+        assert_type(runner.readiness, Readiness)
+        assert_type(runner.readiness.is_ready, bool)
+        assert_type(runner.readiness.reasons, tuple[str, ...])
         assert_type(runner.config.max_concurrency, int)
         assert_type(runner.config.stdlib_allow, frozenset[str] | None)
     TaskRunner(config, executor=EchoThatInherits())
@@ -123,7 +128,7 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
 class Pipe:
     """A connection of one's own: it needs to inherit from nothing."""
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> bytes | SignOfLife:
         raise ConnectionLost("the pipe has ended", code=1006)
 
     async def send(self, frame: bytes) -> None:

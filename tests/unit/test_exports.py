@@ -24,10 +24,15 @@ RUNNER = {
     "ConnectionLost",
     "Count",
     "Executor",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Outcome",
+    "Readiness",
     "Refused",
     "RunnerError",
     "SandboxFailed",
+    "SignOfLife",
     "Socket",
     "TaskFailed",
     "TaskRequest",
@@ -37,7 +42,7 @@ RUNNER = {
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform"))}
+ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform", "N8nRefused"))}
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -153,7 +158,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 8
+    assert len(ERRORS) == 9
     assert issubclass(getattr(runner, name), runner.RunnerError)
     assert name in (sys.modules["runner.errors"].__doc__ or "")
 

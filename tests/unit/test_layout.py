@@ -129,7 +129,8 @@ def test_the_parts_know_of_each_other_only_the_interfaces(part: str, other: str)
 
 @pytest.mark.parametrize("interface", sorted(INTERFACES))
 def test_an_interface_between_the_parts_knows_none_of_them(interface: str) -> None:
-    assert {target for target in imports_of(interface) if below("runner", target)} == set()
+    known = {target for target in imports_of(interface) if below("runner", target)}
+    assert known <= {"runner.errors"}  # what may come out of its methods
 
 
 @pytest.mark.parametrize("part", PARTS)

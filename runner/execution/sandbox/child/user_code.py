@@ -11,8 +11,8 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from types import CodeType, GeneratorType
+from collections.abc import Awaitable, Iterator, Mapping
+from types import CodeType, FunctionType, GeneratorType
 from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
@@ -32,6 +32,7 @@ class Compiled(NamedTuple):
     """Code that has passed all rules, as far as its text shows, and only has to be run."""
 
     code: CodeType
+    """That of the function that the user's statements have become."""
     names: tuple[str, ...]
     """What its function takes."""
     is_async: bool
@@ -67,7 +68,8 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         if needs.waits:
             _let_await(prepared)
         wrapped = _wrapped(prepared.body, taken, shared, is_async)
-        return Compiled(compile(wrapped, FILE_NAME, "exec", dont_inherit=True), taken, is_async, needs)
+        function = _function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True))
+        return Compiled(function, taken, is_async, needs)
     except SyntaxError as error:
         show_source(text)
         raise _syntax_failure(error) from None
@@ -103,9 +105,7 @@ class UserCode:
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
         if ready.needs.waits:
             namespace[AWAITED] = _awaited
-        exec(ready.code, namespace)  # noqa: S102 - this is what we are here for
-        function: Callable[..., Any] = namespace.pop(FUNCTION_NAME)
-        returned = function(*(given[name] for name in ready.names))
+        returned = FunctionType(ready.code, namespace)(*(given[name] for name in ready.names))
         if not ready.is_async:
             return returned
         if not self._needs_loop and "asyncio" not in sys.modules:
@@ -170,6 +170,11 @@ def _wrapped(body: list[ast.stmt], names: tuple[str, ...], shared: set[str], is_
     first: ast.stmt = ast.Global(names=sorted(shared)) if shared else ast.Pass()
     function.body = [ast.copy_location(first, function), *body[:start], *body[end:]]
     return ast.Module(body=[*body[start:end], function], type_ignores=[])
+
+
+def _function_in(module: CodeType) -> CodeType:
+    """The code of the one function of a module: as the names it is given are no defaults, that is all of it."""
+    return next(part for part in module.co_consts if isinstance(part, CodeType) and part.co_name == FUNCTION_NAME)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -341,3 +341,6 @@ ITEMS = frozenset({"_items", "_item", "_query"})
 
 ASKING = frozenset(name for name, row in NAMES.items() if row.asks)
 """The names whose values are asked for before the code runs."""
+
+STUBS = "n8n_runner_stubs"
+"""The module that tells editors of these names. `from n8n_runner_stubs import *` does nothing else: it is taken out."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.encoding import to_json
+from runner.execution.sandbox.child.failures import BadResult
 from runner.execution.sandbox.child.given.asking import Asking
 from runner.execution.sandbox.child.given.execution import Execution
 from runner.execution.sandbox.child.given.records import Record
@@ -111,4 +112,7 @@ def leave(asking: Asking, custom: CustomData, static: StaticData) -> None:
 
 def _state(data: Any) -> bytes:
     """What tells whether it was changed. That a dict was only looked at, and so is there, tells nothing."""
-    return to_json({key: value for key, value in data.items() if value != {}})
+    try:
+        return to_json({key: value for key, value in data.items() if value != {}})
+    except (BadResult, RecursionError):
+        return b""  # it cannot be sent, which whoever sends it says

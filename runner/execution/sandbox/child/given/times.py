@@ -26,6 +26,6 @@ def _zone(zone: object) -> tzinfo | None:
         if isinstance(name, str) and name and name != OF_THE_INSTANCE:
             try:
                 return ZoneInfo(name)
-            except (OSError, ValueError):  # no such zone, or none that can be read
+            except (LookupError, OSError, ValueError):  # there is no such zone, or none that can be read
                 continue
     return None

@@ -20,23 +20,36 @@ RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
     "ConfigurationError",
+    "ConnectionFailure",
     "ConnectionLost",
     "Count",
     "Executor",
+    "ExecutorStatus",
+    "FailureKind",
+    "Inspectable",
+    "LayerStatus",
     "NoIdleTimeoutHandlerError",
+    "Observer",
+    "OfferAccepted",
     "Refused",
     "RunnerError",
+    "RunningTask",
     "SandboxFailed",
     "Socket",
     "TaskFailed",
+    "TaskFinished",
+    "TaskIdentity",
+    "TaskOutcome",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "TaskStarted",
+    "TaskTurnedAway",
     "Transport",
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform"))}
+ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform"))}
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -167,7 +180,7 @@ import asyncio
 
 from msgspec import Raw
 
-from runner import TaskRequest, TaskRunner, TaskRunnerConfig
+from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
 
 config = TaskRunnerConfig(grant_token="x")
 TaskRunnerConfig({"x"})  # error: call-arg
@@ -203,6 +216,11 @@ def use(runner: TaskRunner) -> None:
     runner.state = runner.state  # error: misc
     runner.counters["TASKS_DONE"]  # error: index
     asyncio.run(runner.stop)  # error: arg-type
+    runner.observe(not_a_coroutine)  # error: arg-type
+
+
+class Watcher(Observer):
+    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override
 """
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runner.config import TaskRunnerConfig
     from runner.connection.failures import ConnectionLost, Refused, Unreachable
-    from runner.connection.transport import Socket, Transport
+    from runner.connection.transport import SignOfLife, Socket, Transport
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TaskStarted,
         TaskTurnedAway,
     )
+    from runner.observe.readiness import Readiness
     from runner.task_runner import TaskRunner
 
 __version__ = "0.1.0"
@@ -61,10 +62,12 @@ __all__ = [
     "NoIdleTimeoutHandlerError",
     "Observer",
     "OfferAccepted",
+    "Readiness",
     "Refused",
     "RunnerError",
     "RunningTask",
     "SandboxFailed",
+    "SignOfLife",
     "Socket",
     "TaskFailed",
     "TaskFinished",
@@ -95,10 +98,12 @@ _HOMES = {
     "NoIdleTimeoutHandlerError": "runner.errors",
     "Observer": "runner.observe.observers",
     "OfferAccepted": "runner.observe.observers",
+    "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "RunningTask": "runner.observe.observers",
     "SandboxFailed": "runner.errors",
+    "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
     "TaskFailed": "runner.errors",
     "TaskFinished": "runner.observe.observers",

@@ -22,6 +22,7 @@ from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHan
 from runner.execution.executor import Executor, ExecutorStatus, Inspectable
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import Observer, Observers, RunningTask
+from runner.observe.readiness import Readiness, readiness_of
 from runner.scope import OnCrash, Scope, to_the_end
 from runner.tasks.workload import TaskWorkload
 from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, ConnectionStep, Entry, Journal, Outcome
@@ -125,6 +126,17 @@ class TaskRunner:
     def open_offers(self) -> int:
         """How many slots are on offer to the broker."""
         return self._workload.open_offers
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether it can be given tasks at this moment, and if not, why."""
+        return readiness_of(
+            self._state,
+            why=next((entry.why for entry in reversed(self.journal) if not entry.ignored), ""),
+            silent_for=self._effects.silent_for,
+            heartbeat_interval=self.config.heartbeat_interval,
+            offers_missing_for=self._workload.offers_missing_for,
+        )
 
     @property
     def tasks(self) -> tuple[RunningTask, ...]:

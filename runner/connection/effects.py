@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -144,6 +145,11 @@ class ConnectionEffects:
         }
 
     @property
+    def silent_for(self) -> float:
+        """How long there has been no sign of life of the broker, in seconds; without a connection, for ever."""
+        return self._clock.now() - self._link.heard_at if self._link is not None else math.inf
+
+    @property
     def runner_id(self) -> str:
         """The id that the broker knows this runner by."""
         return self._identity.current
@@ -192,7 +198,7 @@ class ConnectionEffects:
     def _start_receiving(self) -> None:
         if self._opened is None:
             raise AssertionError("accepted, but there is no socket: only _try_to_open posts that")
-        link = Link(self._number, self._opened, self._counters, self._on_crash)
+        link = Link(self._number, self._opened, self._clock, self._counters, self._on_crash)
         self._opened, self._link = None, link
         self._workload.attach(link)
         link.start(self._receive, self._lost)

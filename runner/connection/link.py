@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from runner.clock import Clock
 from runner.connection.failures import ConnectionLost
-from runner.connection.transport import Socket
+from runner.connection.transport import SignOfLife, Socket
 from runner.observe.counters import Count, Counters
 from runner.protocol.codec import encode
 from runner.protocol.messages import RunnerMessage
@@ -21,9 +22,12 @@ class Link:
     Whoever sends on a link that is gone does not hear of it: the message is dropped and counted.
     """
 
-    def __init__(self, number: int, socket: Socket, counters: Counters, on_crash: OnCrash) -> None:
+    def __init__(self, number: int, socket: Socket, clock: Clock, counters: Counters, on_crash: OnCrash) -> None:
         """A link over an open socket, for the connection with this number."""
         self.number = number
+        self.heard_at = clock.now()
+        """When there was a sign of life of the peer for the last time."""
+        self._clock = clock
         self._socket = socket
         self._counters = counters
         self._scope = Scope(on_crash)
@@ -100,7 +104,10 @@ class Link:
     async def _read(self, on_frame: Callable[[bytes | None], None], on_lost: Callable[[ConnectionLost], None]) -> None:
         try:
             while True:
-                on_frame(await self._socket.receive())
+                frame = await self._socket.receive()
+                self.heard_at = self._clock.now()
+                if not isinstance(frame, SignOfLife):
+                    on_frame(frame)
         except ConnectionLost as lost:
             self._lose(lost, on_lost)
 

@@ -6,14 +6,24 @@ network, gives a `Transport` to `TaskRunner`.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Protocol
+
+
+class SignOfLife(Enum):
+    """What is heard of a peer that has nothing to say."""
+
+    HEARTBEAT = "a ping, or a pong"
 
 
 class Socket(Protocol):
     """One open connection. It is read by one coroutine and written by one other."""
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> bytes | SignOfLife | None:
         """The next text frame; None for one that is not text.
+
+        A sign of life tells that the peer is there though it says nothing. Without one in two heartbeat intervals, a
+        runner with nothing to do does not call itself ready.
 
         Raises:
             ConnectionLost: there will be no more frames.

@@ -14,6 +14,7 @@ from runner.config import TaskRunnerConfig
 from runner.connection.address import BrokerAddress
 from runner.connection.credentials import AuthToken, Credentials, GivenGrantToken
 from runner.connection.failures import ConnectionLost, Refused, Unreachable, failure_of
+from runner.connection.transport import SignOfLife
 
 CONNECT_TIMEOUT = 10.0
 """How long the token exchange, and then the upgrade, may each take, in seconds."""
@@ -43,22 +44,30 @@ class BrokerSocket:
         self._session = session
         self._socket = response
 
-    async def receive(self) -> bytes | None:
-        """The next text frame; None for one that is not text.
+    async def receive(self) -> bytes | SignOfLife | None:
+        """The next text frame; None for one that is not text. Pings are answered, and told of like pongs.
 
         Raises:
             ConnectionLost: there will be no more frames.
         """
-        try:
-            message = await self._socket.receive()
-        except (aiohttp.ClientError, OSError) as error:  # it answers pings on the way, if the connection lets it
-            raise ConnectionLost(f"the connection broke off while answering a ping: {error}") from error
+        message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.PING:
+            await self._answer(message.data)
+            return SignOfLife.HEARTBEAT
+        if message.type is aiohttp.WSMsgType.PONG:
+            return SignOfLife.HEARTBEAT
         if message.type is aiohttp.WSMsgType.TEXT:
             frame: bytes = message.data
             return frame
         if message.type is aiohttp.WSMsgType.BINARY:
             return None
         raise self._lost(message.type, message.data, message.extra)
+
+    async def _answer(self, ping: bytes) -> None:
+        try:
+            await self._socket.pong(ping)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectionLost(f"the connection broke off while answering a ping: {error}") from error
 
     def _lost(self, kind: aiohttp.WSMsgType, data: Any, extra: str | None) -> ConnectionLost:
         """What the last message of a connection comes to."""
@@ -146,6 +155,7 @@ class WebSocketTransport:
                     self._address.socket_url_for(runner_id),
                     headers={"Authorization": f"Bearer {token}"},
                     heartbeat=self._config.heartbeat_interval,
+                    autoping=False,  # what answers pings by itself does not tell of them
                     max_msg_size=self._config.max_payload_size,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                     decode_text=False,

@@ -73,14 +73,25 @@ class Offers:
         self._alarm = Alarm(clock, self._expire)
         self._making = False
         self._holding = False
+        self._covered_at = 0.0
 
     def __len__(self) -> int:
         """How many offers are open."""
         return len(self._open)
 
+    @property
+    def missing_for(self) -> float:
+        """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
+        now = self._clock.now()
+        ended = [deadline for deadline in self._expiry.values() if deadline <= now]
+        if self._free_slots() <= len(self._expiry) - len(ended):
+            return 0.0
+        return now - max([self._covered_at, *ended])
+
     def start(self) -> None:
         """Begin to offer every free slot."""
         self._making = True
+        self._covered_at = self._clock.now()
         self.refresh()
 
     def stop(self) -> None:
@@ -109,6 +120,7 @@ class Offers:
         if self._making:
             for _ in range(self._free_slots() - len(self._open)):
                 self._offer()
+            self._covered_at = self._clock.now()
         self._set_alarm()
 
     def take(self, offer_id: str) -> str | None:

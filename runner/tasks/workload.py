@@ -89,6 +89,11 @@ class TaskWorkload:
         return len(self._offers)
 
     @property
+    def offers_missing_for(self) -> float:
+        """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
+        return self._offers.missing_for
+
+    @property
     def tasks(self) -> tuple[RunningTask, ...]:
         """The tasks that hold a slot, in the order in which they were accepted."""
         return tuple(task.seen() for task in self._tasks.values())

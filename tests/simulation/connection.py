@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from runner import ConnectionLost
+from runner import ConnectionLost, SignOfLife
 from runner.broker import TaskBroker
 from runner.connection.websocket import CLOSE_TIMEOUT
 from tests.simulation.network import TO_BROKER, TO_RUNNER, Network
 from tests.simulation.plan import Trouble
 
-Item = bytes | ConnectionLost | None
-"""What arrives at a runner: a text frame, the end, or a frame that is not text."""
+Item = bytes | SignOfLife | ConnectionLost | None
+"""What arrives at a runner: a text frame, a heartbeat, the end, or a frame that is not text."""
 
 BROKER_HEARTBEAT = 30.0
 """How often the broker looks for pongs, in seconds."""
@@ -61,7 +61,7 @@ class Connection:
 
     # The runner's end
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> bytes | SignOfLife | None:
         while not self._inbox:
             self._something_came = self.network.loop.create_future()
             await self._something_came
@@ -72,7 +72,7 @@ class Connection:
                 self.network.observer.ended(self)
             raise ConnectionLost(str(item), item.code)
         self._inbox.popleft()
-        if item is not None:
+        if isinstance(item, bytes):
             self.network.observer.delivered(self, item)
         return item
 
@@ -105,6 +105,12 @@ class Connection:
     def later(self, delay: float, callback: Callable[[], None]) -> None:
         """Call back after a while: the world's own timers are not the runner's."""
         self.network.loop.call_later(delay, callback)
+
+    def beat(self) -> None:
+        """A heartbeat comes, and the next one in a while, until there are none any more."""
+        if not self.runner_deaf and not self.let_go:
+            self._put(SignOfLife.HEARTBEAT)
+            self.later(self.network.plan.heartbeat_interval, self.beat)
 
     def carry_to_runner(self, item: Item) -> None:
         """Something is sent to the runner."""

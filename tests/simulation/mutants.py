@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from runner import Readiness
 from runner.clock import Alarm
 from runner.connection.effects import ConnectionEffects
 from runner.connection.link import Link
@@ -322,6 +323,21 @@ def a_running_runner_starts_again(patch: Patch) -> None:
             await start(self)
 
     patch.setattr(TaskRunner, "start", start_anyway)
+
+
+@_mutant("readiness_is_the_truth")
+def heartbeats_not_noted(patch: Patch) -> None:
+    patch.setattr(Link, "heard_at", property(lambda self: 0.0, _nothing), raising=False)
+
+
+@_mutant("readiness_is_the_truth")
+def ready_while_it_connects(patch: Patch) -> None:
+    patch.setattr(TaskRunner, "readiness", property(lambda self: Readiness()))
+
+
+@_mutant("readiness_is_the_truth")
+def offers_thought_missing(patch: Patch) -> None:
+    patch.setattr(Offers, "missing_for", property(lambda self: 2.0))
 
 
 MUTANTS = tuple(_mutants)

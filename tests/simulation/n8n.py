@@ -149,6 +149,7 @@ class SimulatedTransport:
 
         connection = await with_grant_token(self._token, upgrade, renewable=self._grant_token is None)
         connection.handed_over = True
+        connection.later(self._network.plan.heartbeat_interval, connection.beat)
         return connection
 
     async def _token(self) -> str:

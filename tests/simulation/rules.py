@@ -213,6 +213,17 @@ def back_in_listening(sim: Simulation) -> None:
 
 
 @_rule(Moment.REGULARLY)
+def readiness_is_the_truth(sim: Simulation) -> None:
+    """A runner that does not listen is not ready, and one that has listened for a while, in good health, is."""
+    conversation, readiness = sim.ledger.conversation, sim.runner.readiness
+    listening = sim.runner.state is _S.LISTENING
+    must(listening or not readiness.is_ready, f"it is in {sim.runner.state.value}, and calls itself ready")
+    if listening and conversation is not None and sim.entered_at <= sim.now - PATIENCE:
+        well = _steady(sim, conversation, 2 * sim.plan.heartbeat_interval) and not conversation.connection.is_silent
+        must(readiness.is_ready or not well, f"it is well, and says {readiness.reasons}")
+
+
+@_rule(Moment.REGULARLY)
 def nothing_crashes(sim: Simulation) -> None:
     """No exception is left to those who handle what nobody else does, but for the executor's own."""
     crashes = sim.runner.counters[Count.CRASHES]

@@ -17,8 +17,10 @@ from runner import (
     Executor,
     NoIdleTimeoutHandlerError,
     Observer,
+    Readiness,
     Refused,
     RunnerError,
+    SignOfLife,
     TaskFailed,
     TaskFinished,
     TaskOutcome,
@@ -118,6 +120,9 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.journal, tuple[Entry, ...])
         assert_type(runner.path, tuple[str, ...])
         assert_type(runner.running_tasks + runner.open_offers, int)
+        assert_type(runner.readiness, Readiness)
+        assert_type(runner.readiness.is_ready, bool)
+        assert_type(runner.readiness.reasons, tuple[str, ...])
         assert_type(runner.config.max_concurrency, int)
         assert_type(runner.config.stdlib_allow, frozenset[str] | None)
     TaskRunner(config, executor=EchoThatInherits())
@@ -144,7 +149,7 @@ def with_an_observer(runner: TaskRunner) -> None:
 class Pipe:
     """A connection of one's own: it needs to inherit from nothing."""
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> bytes | SignOfLife:
         raise ConnectionLost("the pipe has ended", code=1006)
 
     async def send(self, frame: bytes) -> None:

@@ -90,8 +90,10 @@ def read_settings(payload: bytes | bytearray | memoryview) -> Settings:
     """
     try:
         settings = json.loads(str(payload, "utf-8"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadSettings(str(error)) from None
+    except RecursionError:
+        raise BadSettings("the items are nested too deeply") from None
     except MemoryError:
         raise BadSettings("they are larger than the memory that a task may take") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("code"), str):

@@ -216,17 +216,25 @@ _NOTHING = object()
 
 
 def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = False) -> bytes | None:
-    """A value as JSON, if that fits into one part; `as_slice`, without the brackets around it."""
+    """A value as JSON, if that fits into one part; `as_slice`, without the brackets around it.
+
+    Raises:
+        BadResult: it cannot be written, in parts or not.
+    """
     if _is_large(value):
         return None
+    levels = parts.MOST_LEVELS - len(above)
     try:
         document = to_bytes(to_text(value, above))
     except RecursionError:
-        return None
+        document = b""
     if as_slice:
         document = document[1:-1]
-    room = min(parts.MOST_BRACKETS, parts.MOST_LEVELS - len(above))
-    return document if len(document) <= parts.PART_LIMIT and _brackets(document) <= room else None
+    if document and len(document) <= parts.PART_LIMIT and _brackets(document) <= min(parts.MOST_BRACKETS, levels):
+        return document
+    if _is_deeper(value, levels + as_slice):  # and would be found to be at its deepest level, each encoded on the way
+        raise too_deep()
+    return None
 
 
 def _brackets(document: bytes) -> int:
@@ -255,6 +263,17 @@ def _is_large(value: Any) -> bool:
         if left < 0:
             return True
     return False
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether dicts and lists alone are nested in more than so many levels, in a value that is not large."""
+    level = [value]
+    for _ in range(levels + 1):
+        containers = [each for each in level if type(each) in (dict, list, tuple)]
+        if not containers:
+            return False
+        level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
+    return True
 
 
 def _size_of_others(value: Any, waiting: list[Any]) -> int:

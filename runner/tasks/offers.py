@@ -83,8 +83,8 @@ class Offers:
     def missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
         now = self._clock.now()
-        ended = [deadline for deadline in self._expiry.values() if deadline <= now]
-        if self._free_slots() <= len(self._expiry) - len(ended):
+        ended = [offer.deadline for offer in self._open.values() if offer.deadline <= now]
+        if self._free_slots() <= len(self._open) - len(ended):
             return 0.0
         return now - max([self._covered_at, *ended])
 

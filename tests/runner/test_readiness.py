@@ -84,7 +84,9 @@ async def test_a_silent_broker_makes_it_unready_until_there_is_a_sign_of_life(
 
 def test_a_free_slot_without_an_offer_is_told_from_one_that_has_just_been_freed() -> None:
     clock, free = ManualClock(), 2
-    offers = Offers("python", clock, Counters(), Observers(lambda: None), lambda: free, lambda _: None, random.Random(1))
+    offers = Offers(
+        "python", clock, Counters(), Observers(lambda: None), lambda: free, lambda _: None, random.Random(1)
+    )
     offers.start()
     assert offers.missing_for == 0
     stuck = VALIDITY + SPREAD + GRACE + 3

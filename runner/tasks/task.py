@@ -15,6 +15,15 @@ from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
 from runner.execution.executor import Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import (
+    Observer,
+    Observers,
+    RunningTask,
+    TaskFinished,
+    TaskIdentity,
+    TaskOutcome,
+    TaskStarted,
+)
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
     NULL,
@@ -47,15 +56,15 @@ class Channel(Protocol):
         """Start a coroutine that ends with the connection at the latest."""
 
 
-OUTCOME_COUNTS = {
-    TaskEvent.DONE: Count.TASKS_DONE,
-    TaskEvent.FAILED: Count.TASKS_FAILED,
-    TaskEvent.CANCEL: Count.TASKS_CANCELLED,
-    TaskEvent.TIMEOUT: Count.TASKS_TIMED_OUT,
-    TaskEvent.KILL: Count.TASKS_KILLED,
-    TaskEvent.LOST: Count.TASKS_LOST,
+OUTCOMES = {
+    TaskEvent.DONE: (TaskOutcome.DONE, Count.TASKS_DONE),
+    TaskEvent.FAILED: (TaskOutcome.FAILED, Count.TASKS_FAILED),
+    TaskEvent.CANCEL: (TaskOutcome.CANCELLED, Count.TASKS_CANCELLED),
+    TaskEvent.TIMEOUT: (TaskOutcome.TIMED_OUT, Count.TASKS_TIMED_OUT),
+    TaskEvent.KILL: (TaskOutcome.KILLED, Count.TASKS_KILLED),
+    TaskEvent.LOST: (TaskOutcome.LOST, Count.TASKS_LOST),
 }
-"""The events that decide about a task, and how each is counted."""
+"""The events that decide about a task: what is told of it, and what is counted."""
 
 
 def in_seconds(seconds: float) -> str:
@@ -83,6 +92,7 @@ class TaskInFlight:
         config: TaskRunnerConfig,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         on_finished: Callable[[TaskInFlight], None],
     ) -> None:
         """Accept the task, and wait for its settings.
@@ -97,11 +107,15 @@ class TaskInFlight:
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._machine = TaskMachine()
         self._timer = Alarm(clock, self.time_out)
         self._settings = NO_SETTINGS
+        self._settings_bytes = 0
         self._origin = Origin()
         self._accepted_at = clock.now()
+        self._started_at: float | None = None
+        self._ended_as = TaskOutcome.LOST
         self._execution: asyncio.Task[None] | None = None
         self._outcome: Outcome | None = None
         self._failure: TaskFailed | None = None
@@ -118,6 +132,11 @@ class TaskInFlight:
         """Where the task stands."""
         return self._machine.state
 
+    def seen(self) -> RunningTask:
+        """The task as others may see it."""
+        age = self._clock.now() - self._accepted_at
+        return RunningTask(self._identity(), self.state.value, age, self._settings_bytes)
+
     # What can happen to it
 
     def start(self, settings: Raw) -> None:
@@ -126,6 +145,7 @@ class TaskInFlight:
             log.warning("Ignored further settings for task %s", self.task_id)
             return
         self._settings = settings
+        self._settings_bytes = len(memoryview(settings))
         self._origin = Origin.of(settings)
         self._fire(TaskEvent.SETTINGS)
 
@@ -164,8 +184,9 @@ class TaskInFlight:
     def _fire(self, event: TaskEvent) -> None:
         """Fire an event and perform what it asks for."""
         step = self._machine.fire(event)
-        if step.after is not step.before and event in OUTCOME_COUNTS:
-            self._counters.add(OUTCOME_COUNTS[event])
+        if step.after is not step.before and event in OUTCOMES:
+            self._ended_as, count = OUTCOMES[event]
+            self._counters.add(count)
         for effect in step.effects:
             try:
                 self._PERFORMERS[effect](self)
@@ -182,6 +203,10 @@ class TaskInFlight:
         self._timer.stop()
 
     def _start_execution(self) -> None:
+        self._started_at = self._clock.now()
+        if self._observers:
+            waited = self._started_at - self._accepted_at
+            self._observers.tell(Observer.on_task_started, TaskStarted(self._identity(), waited, self._settings_bytes))
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
         # not at the end of _execute: a coroutine that is cancelled before its first step never gets there
         self._execution.add_done_callback(self._execution_ended)
@@ -247,9 +272,31 @@ class TaskInFlight:
 
     def _free_slot(self) -> None:
         """Let go of what may be large, as nobody knows when the collector comes, and tell that the slot is free."""
+        if self._observers:
+            self._observers.tell(Observer.on_task_finished, self._finished())
         self._settings = NO_SETTINGS
         self._outcome = self._failure = self._execution = None
         self._on_finished(self)
+
+    def _identity(self) -> TaskIdentity:
+        origin = self._origin
+        return TaskIdentity(self.task_id, origin.node_id, origin.node_name, origin.workflow_id, origin.workflow_name)
+
+    def _finished(self) -> TaskFinished:
+        """What is told of its end."""
+        now, failure = self._clock.now(), self._failure
+        started = now if self._started_at is None else self._started_at
+        line = None if failure is None else failure.details.get("lineNumber")
+        return TaskFinished(
+            self._identity(),
+            self._ended_as,
+            waited=started - self._accepted_at,
+            duration=now - started,
+            settings_bytes=self._settings_bytes,
+            result_bytes=0 if failure is not None or self._outcome is None else len(memoryview(self._outcome.result)),
+            error="" if failure is None else str(failure.message),
+            line=line if isinstance(line, int) else None,
+        )
 
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):

@@ -12,6 +12,7 @@ from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import Observer, Observers, RunningTask, TaskTurnedAway
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -42,6 +43,7 @@ class TaskWorkload:
         config: TaskRunnerConfig,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         executor: Executor,
         entropy: random.Random,
         on_idle: Callable[[], None],
@@ -55,12 +57,13 @@ class TaskWorkload:
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._executor = executor
         self._channel: Channel | None = None
         self._tasks: dict[str, TaskInFlight] = {}
         self._no_tasks = asyncio.Event()
         self._no_tasks.set()
-        self._offers = Offers(TASK_TYPE, clock, counters, self._free_slots, self._send, entropy)
+        self._offers = Offers(TASK_TYPE, clock, counters, observers, self._free_slots, self._send, entropy)
         self._refusing = False
         self._counting_idle_time = False
         self._idle = Alarm(clock, on_idle)
@@ -93,6 +96,11 @@ class TaskWorkload:
     def offers_missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
         return self._offers.missing_for
+
+    @property
+    def tasks(self) -> tuple[RunningTask, ...]:
+        """The tasks that hold a slot, in the order in which they were accepted."""
+        return tuple(task.seen() for task in self._tasks.values())
 
     def _free_slots(self) -> int:
         return self._config.max_concurrency - len(self._tasks)
@@ -159,6 +167,8 @@ class TaskWorkload:
         reason = self._why_not(message)
         if reason is not None:
             self._counters.add(Count.TASKS_REJECTED)
+            if self._observers:
+                self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
             log.info("Rejected task %s: %s", message.task_id, reason)
             self._send(TaskRejected(message.task_id, reason))
         elif self._channel is not None:
@@ -171,6 +181,7 @@ class TaskWorkload:
                 self._config,
                 self._clock,
                 self._counters,
+                self._observers,
                 self._on_finished,
             )
         self._offers.refresh()

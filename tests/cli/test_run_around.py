@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import run_command
+from tests.support import ROOT, run_command
 
 
 @pytest.fixture
@@ -120,3 +121,10 @@ def test_bad_files_and_names_are_told_in_words(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("n8n-runner: ")
     assert complaint in done.stderr
+
+
+def test_the_documentation_has_every_option() -> None:
+    options = set(re.findall(r"--[a-z][a-z-]+", run_command("run", "--help").stdout)) - {"--help"}
+    assert {"--node", "--binary-out", "--items"} <= options
+    documented = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
+    assert [option for option in sorted(options) if option not in documented] == []

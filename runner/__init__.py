@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
+        CannotListen,
         ConfigurationError,
         NoIdleTimeoutHandlerError,
         RunnerError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         TaskTurnedAway,
     )
     from runner.observe.readiness import Readiness
+    from runner.observe.server import StatusServer
     from runner.task_runner import TaskRunner
 
 __version__ = "0.1.0"
@@ -50,6 +52,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
     "ConnectionFailure",
     "ConnectionLost",
@@ -69,6 +72,7 @@ __all__ = [
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",
@@ -86,6 +90,7 @@ __all__ = [
 _HOMES = {
     "AlreadyStarted": "runner.errors",
     "AuthenticationFailed": "runner.errors",
+    "CannotListen": "runner.errors",
     "ConfigurationError": "runner.errors",
     "ConnectionFailure": "runner.observe.observers",
     "ConnectionLost": "runner.connection.failures",
@@ -105,6 +110,7 @@ _HOMES = {
     "SandboxFailed": "runner.errors",
     "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
+    "StatusServer": "runner.observe.server",
     "TaskFailed": "runner.errors",
     "TaskFinished": "runner.observe.observers",
     "TaskIdentity": "runner.observe.observers",

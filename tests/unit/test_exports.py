@@ -19,6 +19,7 @@ from tests.support import ROOT
 RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
     "ConnectionFailure",
     "ConnectionLost",
@@ -38,6 +39,7 @@ RUNNER = {
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",
@@ -51,7 +53,7 @@ RUNNER = {
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform"))}
+ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform", "Listen"))}
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -134,7 +136,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 8
+    assert len(ERRORS) == 9
     assert issubclass(getattr(runner, name), runner.RunnerError)
     assert name in (sys.modules["runner.errors"].__doc__ or "")
 

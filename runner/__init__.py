@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runner.errors import (
         AlreadyStarted,
         AuthenticationFailed,
+        CannotListen,
         ConfigurationError,
         N8nRefused,
         NoIdleTimeoutHandlerError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         TaskTurnedAway,
     )
     from runner.observe.readiness import Readiness
+    from runner.observe.server import StatusServer
     from runner.task_runner import TaskRunner
 
 __version__ = "0.1.0"
@@ -51,6 +53,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
     "ConnectionFailure",
     "ConnectionLost",
@@ -73,6 +76,7 @@ __all__ = [
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",
@@ -90,6 +94,7 @@ __all__ = [
 _HOMES = {
     "AlreadyStarted": "runner.errors",
     "AuthenticationFailed": "runner.errors",
+    "CannotListen": "runner.errors",
     "ConfigurationError": "runner.errors",
     "ConnectionFailure": "runner.observe.observers",
     "ConnectionLost": "runner.connection.failures",
@@ -112,6 +117,7 @@ _HOMES = {
     "SandboxFailed": "runner.errors",
     "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
+    "StatusServer": "runner.observe.server",
     "TaskFailed": "runner.errors",
     "TaskFinished": "runner.observe.observers",
     "TaskIdentity": "runner.observe.observers",

@@ -38,6 +38,7 @@ from runner.protocol.messages import (
 )
 from runner.tasks.origin import Origin
 from runner.tasks.questions import Questions
+from runner.tasks.task_log import SAYS_IT, TaskLog
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class TaskInFlight:
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
         counters.add(Count.TASKS_ACCEPTED)
-        log.info("Accepted task %s", task_id)
+        self._log.info("Accepted task %s", task_id, extra=SAYS_IT)
 
     @property
     def state(self) -> TaskState:
@@ -142,7 +143,7 @@ class TaskInFlight:
     def start(self, settings: Raw) -> None:
         """The settings came."""
         if self.state is not TaskState.ACCEPTED:
-            log.warning("Ignored further settings for task %s", self.task_id)
+            self._log.warning("Ignored further settings for task %s", self.task_id)
             return
         self._settings = settings
         self._settings_bytes = len(memoryview(settings))
@@ -178,7 +179,7 @@ class TaskInFlight:
         if self.state not in {TaskState.ACCEPTED, TaskState.RUNNING}:
             return
         self._failure = TaskFailed(message)
-        log.warning("Aborted task %s: %s%s", self.task_id, message, f" ({reason})" if reason else "")
+        self._log.warning("Aborted task %s: %s%s", self.task_id, message, f" ({reason})" if reason else "")
         self._fire(event)
 
     def _fire(self, event: TaskEvent) -> None:
@@ -190,8 +191,8 @@ class TaskInFlight:
         for effect in step.effects:
             try:
                 self._PERFORMERS[effect](self)
-            except Exception:
-                log.exception("Task %s: the effect %s failed, which is a bug", self.task_id, effect.value)
+            except Exception:  # noqa: BLE001 - logged, and a bug in one effect must not keep the others from being tried
+                self._log.exception("Task %s: the effect %s failed, which is a bug", self.task_id, effect.value)
                 self._counters.add(Count.CRASHES)
 
     # What is done about it
@@ -222,8 +223,8 @@ class TaskInFlight:
             self._outcome = _outcome(await self._executor.execute(self._request()))
         except TaskFailed as failure:
             self._failure = self._failure or failure
-        except Exception as error:
-            log.exception("The executor failed on task %s, which is a bug", self.task_id)
+        except Exception as error:  # noqa: BLE001 - logged; whatever an executor does, the task gets its end
+            self._log.exception("The executor failed on task %s, which is a bug", self.task_id)
             self._counters.add(Count.CRASHES)
             self._failure = self._failure or TaskFailed(f"The executor failed: {type(error).__name__}")
 
@@ -249,7 +250,8 @@ class TaskInFlight:
         self._prints += 1
         self._channel.send(Rpc(f"{self.task_id}-{self._prints}", self.task_id, LOG_NODE_OUTPUT, arguments))
         if user_log.isEnabledFor(logging.INFO):
-            user_log.info("[user code] %s", " ".join(map(str, msgspec.json.decode(arguments, type=list[Any]))))
+            printed = " ".join(map(str, msgspec.json.decode(arguments, type=list[Any])))
+            TaskLog(user_log, self._identity()).info("[user code] %s", printed)
 
     def _send_terminal(self) -> None:
         outcome = self._outcome
@@ -278,6 +280,11 @@ class TaskInFlight:
         self._outcome = self._failure = self._execution = None
         self._on_finished(self)
 
+    @property
+    def _log(self) -> TaskLog:
+        """Made afresh, or task and log would keep each other alive."""
+        return TaskLog(log, self._identity())
+
     def _identity(self) -> TaskIdentity:
         origin = self._origin
         return TaskIdentity(self.task_id, origin.node_id, origin.node_name, origin.workflow_id, origin.workflow_name)
@@ -301,7 +308,8 @@ class TaskInFlight:
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            self._log.info(*words, extra=SAYS_IT)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
         TaskEffect.START_EXECUTION: _start_execution,

@@ -12,7 +12,7 @@ from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import Observer, Observers, RunningTask, TaskTurnedAway
+from runner.observe.observers import Observer, Observers, RunningTask, TaskIdentity, TaskTurnedAway
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -28,6 +28,7 @@ from runner.protocol.messages import (
 )
 from runner.tasks.offers import Offers
 from runner.tasks.task import Channel, TaskInFlight
+from runner.tasks.task_log import SAYS_IT, TaskLog
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class TaskWorkload:
             self._counters.add(Count.TASKS_REJECTED)
             if self._observers:
                 self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
-            log.info("Rejected task %s: %s", message.task_id, reason)
+            _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
         elif self._channel is not None:
             self._idle.stop()
@@ -198,7 +199,9 @@ class TaskWorkload:
     def _on_settings(self, message: TaskSettings) -> None:
         task = self._tasks.get(message.task_id)
         if task is None:
-            log.warning("Ignored settings for a task that is not here: %s", message.task_id)
+            _log_of(message.task_id).warning(
+                "Ignored settings for a task that is not here: %s", message.task_id, extra=SAYS_IT
+            )
         else:
             task.start(message.settings)
 
@@ -237,3 +240,8 @@ class TaskWorkload:
     def _watch_idleness(self) -> None:
         if self._counting_idle_time and not self._tasks:
             self._idle.set(self._config.auto_shutdown_timeout)
+
+
+def _log_of(task_id: str) -> TaskLog:
+    """The log of a task that is not here."""
+    return TaskLog(log, TaskIdentity(task_id))

@@ -20,6 +20,7 @@ from tests.support import ROOT
 RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
     "ConnectionFailure",
     "ConnectionLost",
@@ -42,6 +43,7 @@ RUNNER = {
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",

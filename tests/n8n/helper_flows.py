@@ -61,6 +61,7 @@ INPUT = Twins(
     "input",
     before=(Code(ORDERS),),
     python="""\
+from n8n_runner_stubs import *  # for editors alone
 return [{"json": {
     "all": [item["json"] for item in _input.all()],
     "first": _input.first()["json"],

@@ -57,8 +57,8 @@ simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n
 		$(if $(JOBS),--jobs $(JOBS)) $(if $(STORY),--story) $(if $(FLEET),--fleet)
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check . docs/examples/library
+	$(BIN)/ruff check . docs/examples/library
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 

@@ -1,8 +1,13 @@
-"""Writes the parts of the documentation that are made from tables; with --check, only says which are stale."""
+"""Writes the parts of the documentation that are made from tables; with --check, only says which are stale.
+
+Pictures are drawn by Graphviz, whose versions draw differently: one is stale when what it was drawn from has changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +20,11 @@ from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.observe.counters import Count
 from runner.observe.metrics import METRICS, Section
-from statemachine import CONNECTION, TASK, Table, to_mermaid
+from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change those, and run `make docs`. -->\n"
+MADE = "<!-- Made by docs/generate.py:"
 DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
 
@@ -93,11 +98,6 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 """
 
 
-def mermaid(table: Table[Any, Any, Any]) -> str:
-    """A diagram as GitHub draws it."""
-    return f"```mermaid\n{to_mermaid(table)}```\n"
-
-
 def rows(*cells: tuple[str, ...]) -> str:
     """Rows of a Markdown table, the first being its head."""
     head, *body = (f"| {' | '.join(row)} |" for row in cells)
@@ -125,8 +125,9 @@ def lifecycle() -> str:
         "enters it. Events that are not listed for a state change nothing.",
     ]
     for table in (CONNECTION, TASK):
-        parts += [f"## {table.name.capitalize()}", table.meaning, mermaid(table), _states(table), _events(table)]
-        parts += [_transitions(table), _effects(table)]
+        picture = f"![The {table.name} as a picture](pictures/{table.name}.svg)"
+        parts += [f"## {table.name.capitalize()}", table.meaning, picture]
+        parts += [_states(table), _events(table), _transitions(table), _effects(table)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -220,36 +221,76 @@ def readme(current: str) -> str:
     _, end, after = rest.partition(DIAGRAM_END)
     if not begin or not end:
         raise SystemExit("README.md has lost the two comments between which the diagram stands")
-    return before + begin + mermaid(CONNECTION) + end + after
+    return f"{before}{begin}```mermaid\n{CONNECTION.to_mermaid()}```\n{end}{after}"
 
 
-def pages() -> dict[Path, str]:
-    """Every generated file with what it should hold."""
-    readme_path = ROOT / "README.md"
-    return {
-        DOCS / "configuration.md": configuration(),
-        DOCS / "lifecycle.md": lifecycle(),
-        DOCS / "counters.md": counters(),
-        DOCS / "metrics.md": metrics(),
-        DOCS / "deploy" / "grafana.json": dashboard(),
-        DOCS / "conversion.md": conversion(),
-        DOCS / "sandbox.md": sandbox(),
-        readme_path: readme(readme_path.read_text(encoding="utf-8")),
-    }
+def a_lost_connection() -> ConnectionMachine:
+    """A machine that has lost a connection, and listens on the next."""
+    event, machine = ConnectionEvent, ConnectionMachine(Journal(lambda: 0.0))
+    machine.fire(event.CONNECT)
+    for happened in (event.ACCEPTED, event.REGISTERED, event.LOST, event.RETRY):
+        machine.fire(happened, 1)
+    machine.fire(event.ACCEPTED, 2)
+    machine.fire(event.REGISTERED, 2)
+    return machine
 
 
-def main(arguments: list[str]) -> int:
+PAGES: dict[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "lifecycle.md": lifecycle,
+    "counters.md": counters,
+    "metrics.md": metrics,
+    "deploy/grafana.json": dashboard,
+    "conversion.md": conversion,
+    "sandbox.md": sandbox,
+}
+"""The generated pages below docs/, and what makes each."""
+
+LOST = a_lost_connection()
+
+PICTURES: dict[str, tuple[str, Callable[[], str]]] = {
+    "connection.svg": (CONNECTION.to_dot(), CONNECTION.to_svg),
+    "task.svg": (TASK.to_dot(), TASK.to_svg),
+    "lost-connection.svg": (LOST.to_dot(current=True, path=True), lambda: LOST.to_svg(current=True, path=True)),
+}
+"""The pictures below docs/pictures/: what each is drawn from, and what draws it."""
+
+
+def stale(root: Path) -> dict[Path, Callable[[], str]]:
+    """Every generated file below `root` that is not as it should be, with what makes it."""
+    readme_path = root / "README.md"
+    wanted = {root / "docs" / name: make for name, make in PAGES.items()}
+    wanted[readme_path] = lambda: readme(_text(readme_path))
+    changed = {path: make for path, make in wanted.items() if _text(path) != make()}
+    for name, (source, draw) in PICTURES.items():
+        path = root / "docs" / "pictures" / name
+        drawn, _, _ = _text(path).partition(MADE)
+        if _text(path) != signed(drawn, source):
+            changed[path] = lambda draw=draw, source=source: signed(draw(), source)  # type: ignore[misc]
+    return changed
+
+
+def signed(drawn: str, source: str) -> str:
+    """A picture with a comment at its end: the digests of what it was drawn from, and of what came of it."""
+    digests = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (source, drawn))
+    return f"{drawn}{MADE} {' '.join(digests)} -->\n"
+
+
+def _text(path: Path) -> str:
+    """What a file holds; nothing, if it is not there."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def main(arguments: list[str], root: Path = ROOT) -> int:
     """Write what is stale, or with --check name it and fail."""
-    stale = {
-        path: text for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    }
-    for path, text in stale.items():
+    changed = stale(root)
+    for path, make in changed.items():
         if "--check" in arguments:
-            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
+            print(f"{path.relative_to(root)} is stale: run `make docs`", file=sys.stderr)
         else:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    return 1 if stale and "--check" in arguments else 0
+            path.write_text(make(), encoding="utf-8")
+    return 1 if changed and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

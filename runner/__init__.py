@@ -23,13 +23,14 @@ if TYPE_CHECKING:
         AuthenticationFailed,
         CannotListen,
         ConfigurationError,
+        N8nRefused,
         NoIdleTimeoutHandlerError,
         RunnerError,
         SandboxFailed,
         TaskFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, ExecutorStatus, Inspectable, LayerStatus, TaskRequest
+    from runner.execution.executor import Executor, ExecutorStatus, Inspectable, LayerStatus, N8n, Outcome, TaskRequest
     from runner.observe.counters import Count
     from runner.observe.observers import (
         ConnectionFailure,
@@ -62,9 +63,12 @@ __all__ = [
     "FailureKind",
     "Inspectable",
     "LayerStatus",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
     "Observer",
     "OfferAccepted",
+    "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
@@ -100,9 +104,12 @@ _HOMES = {
     "FailureKind": "runner.observe.observers",
     "Inspectable": "runner.execution.executor",
     "LayerStatus": "runner.execution.executor",
+    "N8n": "runner.execution.executor",
+    "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
     "Observer": "runner.observe.observers",
     "OfferAccepted": "runner.observe.observers",
+    "Outcome": "runner.execution.executor",
     "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",

@@ -9,6 +9,7 @@ RunnerError
   SandboxFailed               tasks cannot be run here as the configuration asks for
   CannotListen                the status server's address cannot be had
   TaskFailed                  a task's own failure, as an executor reports it
+  N8nRefused                  n8n did not do what it was asked to do on behalf of a task
 """
 
 from __future__ import annotations
@@ -113,3 +114,18 @@ class TaskFailed(RunnerError):
         if self.description is not None:
             error["description"] = self.description
         return error
+
+
+class N8nRefused(RunnerError):
+    """n8n did not do what it was asked to do on behalf of a task. It is the task's affair what comes of that.
+
+    Parameters:
+        message: what n8n says.
+        description: more of it; None when there is no more.
+    """
+
+    def __init__(self, message: str, description: str | None = None) -> None:
+        """A refusal in n8n's words."""
+        self.message = message
+        self.description = description
+        super().__init__(message)

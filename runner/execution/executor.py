@@ -8,6 +8,49 @@ from typing import Protocol, runtime_checkable
 import attrs
 from msgspec import Raw
 
+from runner.errors import N8nRefused
+
+
+class N8n(Protocol):
+    """The n8n that a task comes from, as far as the task may ask it. There is no answer after the task has ended."""
+
+    async def call(self, name: str, params: Raw) -> Raw:
+        """Have n8n call one of its functions, and return what that returns.
+
+        Waits as long as n8n takes, and no longer than the task may run.
+
+        Parameters:
+            name: one of `runner.protocol.messages.FUNCTIONS`, such as `helpers.httpRequest`.
+            params: its arguments, a JSON list. Bytes are `{"type": "Buffer", "data": [...]}`, also in the answer.
+
+        Raises:
+            N8nRefused: it has failed, or may not be called; says what n8n says.
+        """
+
+    async def data(self, wanted: Raw) -> Raw:
+        """What n8n knows of the execution that the task belongs to, such as the items of other nodes.
+
+        Waits as long as n8n takes, and no longer than the task may run.
+
+        Parameters:
+            wanted: the `requestParams` of a `runner:taskdatarequest`.
+
+        Raises:
+            N8nRefused: the task has ended.
+        """
+
+
+class Nobody:
+    """In place of an n8n, for tasks that come from none."""
+
+    async def call(self, name: str, params: Raw) -> Raw:
+        """Refuse."""
+        raise N8nRefused(f"{name} cannot be called: there is no n8n to call it")
+
+    async def data(self, wanted: Raw) -> Raw:
+        """Refuse."""
+        raise N8nRefused("There is no n8n to ask for data")
+
 
 @attrs.frozen
 class TaskRequest:
@@ -17,11 +60,28 @@ class TaskRequest:
         task_id: the broker's name for it.
         settings: what the broker sent along, a JSON value that nobody has looked into.
         print: to be called with the arguments of each `print`, a JSON list, as it happens. Harmless at any time.
+        n8n: to be asked on behalf of the task.
     """
 
     task_id: str
     settings: Raw
     print: Callable[[Raw], None] = attrs.field(repr=False, eq=False)
+    n8n: N8n = attrs.field(factory=Nobody, repr=False, eq=False)
+
+
+@attrs.frozen
+class Outcome:
+    """What a task leaves behind: JSON that may be spliced into a message.
+
+    Parameters:
+        result: what the next node gets.
+        custom_data: what is to be kept with the execution, an object of texts by name.
+        static_data: the static data of the workflow, all of it, if the task has changed it.
+    """
+
+    result: Raw
+    custom_data: Raw | None = None
+    static_data: Raw | None = None
 
 
 class Executor(Protocol):
@@ -37,8 +97,8 @@ class Executor(Protocol):
         Cancelled when the runner is told to stop meanwhile; `close` is called in any case.
         """
 
-    async def execute(self, request: TaskRequest) -> Raw:
-        """Run a task and return its result: JSON that may be spliced into a message.
+    async def execute(self, request: TaskRequest) -> Raw | Outcome:
+        """Run a task and return its result, JSON that may be spliced into a message; or that with what goes beside it.
 
         When this is cancelled, everything that the task has started is killed and gone before it returns.
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, TaskRequest
+from runner.execution.executor import Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import (
     Observer,
@@ -26,14 +26,18 @@ from runner.observe.observers import (
 )
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
+    NULL,
     DoneData,
     Rpc,
+    RpcResponse,
     RunnerMessage,
     TaskAccepted,
+    TaskDataResponse,
     TaskDone,
     TaskError,
 )
 from runner.tasks.origin import Origin
+from runner.tasks.questions import Questions
 from runner.tasks.task_log import SAYS_IT, TaskLog
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
 
@@ -112,11 +116,12 @@ class TaskInFlight:
         self._origin = Origin()
         self._accepted_at = clock.now()
         self._started_at: float | None = None
-        self._outcome = TaskOutcome.LOST
+        self._end = TaskOutcome.LOST
         self._execution: asyncio.Task[None] | None = None
-        self._result: Raw | None = None
+        self._outcome: Outcome | None = None
         self._failure: TaskFailed | None = None
         self._prints = 0
+        self._questions = Questions(task_id, channel.send)
         self._on_finished = on_finished
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
@@ -144,6 +149,10 @@ class TaskInFlight:
         self._settings_bytes = len(memoryview(settings))
         self._origin = Origin.of(settings)
         self._fire(TaskEvent.SETTINGS)
+
+    def answer(self, message: RpcResponse | TaskDataResponse) -> None:
+        """The broker answers what was asked on behalf of this task."""
+        self._questions.answer(message)
 
     def cancel(self, reason: str) -> None:
         """The broker has given the task up."""
@@ -177,7 +186,7 @@ class TaskInFlight:
         """Fire an event and perform what it asks for."""
         step = self._machine.fire(event)
         if step.after is not step.before and event in OUTCOMES:
-            self._outcome, count = OUTCOMES[event]
+            self._end, count = OUTCOMES[event]
             self._counters.add(count)
         for effect in step.effects:
             try:
@@ -204,16 +213,14 @@ class TaskInFlight:
         self._execution.add_done_callback(self._execution_ended)
 
     def _abort_execution(self) -> None:
+        self._questions.end()
         if self._execution is not None:
             self._execution.cancel()
 
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            result = await self._executor.execute(self._request())
-            if not isinstance(result, Raw):
-                raise TypeError(f"an executor has to return msgspec.Raw, not {type(result).__name__}")
-            self._result = result
+            self._outcome = _outcome(await self._executor.execute(self._request()))
         except TaskFailed as failure:
             self._failure = self._failure or failure
         except Exception as error:  # noqa: BLE001 - logged; whatever an executor does, the task gets its end
@@ -224,13 +231,14 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print)
+        return TaskRequest(self.task_id, settings, self._print, self._questions)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
+        self._questions.end()
         if self.state is TaskState.ABORTING:
             self._fire(TaskEvent.GONE)
-        elif self._failure is None and self._result is not None:
+        elif self._failure is None and self._outcome is not None:
             self._fire(TaskEvent.DONE)
         else:
             self._fire(TaskEvent.FAILED)
@@ -246,9 +254,11 @@ class TaskInFlight:
             TaskLog(user_log, self._identity()).info("[user code] %s", printed)
 
     def _send_terminal(self) -> None:
-        if self._failure is None and self._result is not None:
-            self._channel.send(TaskDone(self.task_id, DoneData(self._result)))
-            self._log_end("Completed", f" ({len(memoryview(self._result))} bytes)")
+        outcome = self._outcome
+        if self._failure is None and outcome is not None:
+            done = DoneData(outcome.result, outcome.custom_data or NULL, outcome.static_data or NULL)
+            self._channel.send(TaskDone(self.task_id, done))
+            self._log_end("Completed", f" ({len(memoryview(outcome.result))} bytes)")
         else:
             failure = self._failure or TaskFailed("Task was cancelled")
             self._send_error(failure)
@@ -267,7 +277,7 @@ class TaskInFlight:
         if self._observers:
             self._observers.tell(Observer.on_task_finished, self._finished())
         self._settings = NO_SETTINGS
-        self._result = self._failure = self._execution = None
+        self._outcome = self._failure = self._execution = None
         self._on_finished(self)
 
     @property
@@ -281,16 +291,16 @@ class TaskInFlight:
 
     def _finished(self) -> TaskFinished:
         """What is told of its end."""
-        now, failure = self._clock.now(), self._failure
+        now, failure, outcome = self._clock.now(), self._failure, self._outcome
         started = now if self._started_at is None else self._started_at
         line = None if failure is None else failure.details.get("lineNumber")
         return TaskFinished(
             self._identity(),
-            self._outcome,
+            self._end,
             waited=started - self._accepted_at,
             duration=now - started,
             settings_bytes=self._settings_bytes,
-            result_bytes=0 if failure is not None or self._result is None else len(memoryview(self._result)),
+            result_bytes=0 if failure is not None or outcome is None else len(memoryview(outcome.result)),
             error="" if failure is None else str(failure.message),
             line=line if isinstance(line, int) else None,
         )
@@ -310,3 +320,16 @@ class TaskInFlight:
         TaskEffect.FREE_SLOT: _free_slot,
     }
     """What is done about each effect. Not kept in each task, where it would keep the task alive."""
+
+
+def _outcome(returned: Raw | Outcome) -> Outcome:
+    """What an executor has returned.
+
+    Raises:
+        TypeError: it is not what an executor may return.
+    """
+    if isinstance(returned, Outcome):
+        return returned
+    if not isinstance(returned, Raw):
+        raise TypeError(f"an executor has to return msgspec.Raw or an Outcome, not {type(returned).__name__}")
+    return Outcome(returned)

@@ -18,8 +18,10 @@ from runner.protocol.messages import (
     BrokerMessage,
     Drain,
     RejectReason,
+    RpcResponse,
     RunnerMessage,
     TaskCancel,
+    TaskDataResponse,
     TaskOfferAccept,
     TaskRejected,
     TaskSettings,
@@ -71,6 +73,8 @@ class TaskWorkload:
             TaskOfferAccept: self._on_accept,
             TaskSettings: self._on_settings,
             TaskCancel: self._on_cancel,
+            RpcResponse: self._on_answer,
+            TaskDataResponse: self._on_answer,
             Drain: self._on_drain,
         }
 
@@ -200,6 +204,12 @@ class TaskWorkload:
             )
         else:
             task.start(message.settings)
+
+    def _on_answer(self, message: RpcResponse | TaskDataResponse) -> None:
+        """Pass an answer on; a task that has ended meanwhile needs none."""
+        task = self._tasks.get(message.task_id)
+        if task is not None:
+            task.answer(message)
 
     def _on_cancel(self, message: TaskCancel) -> None:
         self._offers.hold()

@@ -259,9 +259,9 @@ def results_mixed_up(patch: Patch) -> None:
 
     async def mix_up(self: TaskInFlight) -> None:
         await execute(self)
-        if self._result is not None:
-            last.append(self._result)
-            self._result = last.pop(0) if len(last) > 1 else self._result
+        if self._outcome is not None:
+            last.append(self._outcome)
+            self._outcome = last.pop(0) if len(last) > 1 else self._outcome
 
     patch.setattr(TaskInFlight, "_execute", mix_up)
 

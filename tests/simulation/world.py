@@ -96,14 +96,10 @@ class SimulatedWorld(World):
     def _expect(self, spoken_of: int | None) -> None:
         if self.start is not None and self.start.done():
             self.ended()
-        self.before = self.picture()
-        self.number_before = self.machine.number
-        self.spoken_of = spoken_of
-        self.announced = None
+        self.expect(self.picture(), self.machine.number, spoken_of)
 
     def _fired(self, step: ConnectionStep) -> None:
         self.fired[step.outcome] += 1
-        self.number = self.machine.number
         self._step = step
         self.network.story.tell(
             "runner", f"{step.event.value}: {step.before.value} -> {step.after.value} ({step.outcome.value})", step.why

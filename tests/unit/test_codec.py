@@ -230,6 +230,17 @@ def test_a_field_that_may_be_missing_is_null() -> None:
     assert message == RpcResponse("c", "t", "success", NULL)
 
 
+def test_what_a_task_leaves_behind_is_written_if_there_is_any() -> None:
+    data = DoneData(Raw(b"[]"), custom_data=Raw(b'{"a":"1"}'), static_data=Raw(b'{"global":{}}'))
+    assert encode(TaskDone("t", data)) == (
+        b'{"type":"runner:taskdone","taskId":"t","data":'
+        b'{"result":[],"customData":{"a":"1"},"staticData":{"global":{}}}}'
+    )
+    assert encode(TaskDone("t", DoneData(Raw(b"[]"), static_data=NULL))) == (
+        b'{"type":"runner:taskdone","taskId":"t","data":{"result":[]}}'
+    )
+
+
 def test_whole_numbers_are_written_whole() -> None:
     assert b'"validFor":5000}' in encode(TaskOffer("o", "python", 5000))
 

@@ -14,6 +14,7 @@ import pytest
 import runner
 import runner.broker
 import statemachine
+import statemachine.testing
 from tests.support import ROOT
 
 RUNNER = {
@@ -29,9 +30,12 @@ RUNNER = {
     "FailureKind",
     "Inspectable",
     "LayerStatus",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
     "Observer",
     "OfferAccepted",
+    "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
@@ -53,7 +57,11 @@ RUNNER = {
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform", "Listen"))}
+ERRORS = {
+    name
+    for name in RUNNER
+    if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform", "CannotListen", "N8nRefused"))
+}
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -87,16 +95,44 @@ STATEMACHINE = {
     "to_mermaid",
     "to_svg",
 }
+TESTING = {
+    "CONNECTION_MODEL",
+    "CONNECTION_RULES",
+    "ConnectionStateMachine",
+    "Coroutine",
+    "FakeDriver",
+    "FakePerformer",
+    "FiredEvent",
+    "Model",
+    "Performer",
+    "Picture",
+    "Post",
+    "Role",
+    "Rule",
+    "Start",
+    "Timer",
+    "VirtualClock",
+    "VirtualTimer",
+    "World",
+    "any_sequences",
+    "check_rules",
+    "fired_events",
+    "fired_sequences",
+    "legal_sequences",
+}
 BROKER = {"BrokerLimits", "EmbeddedBroker", "EndOfTask", "RequestedTask", "TaskBroker", "TaskEnd", "Violation"}
 
 
 def test_the_public_names_are_exactly_these() -> None:
     assert set(runner.__all__) == RUNNER
     assert set(statemachine.__all__) == STATEMACHINE
+    assert set(statemachine.testing.__all__) == TESTING
     assert set(runner.broker.__all__) == BROKER
 
 
-@pytest.mark.parametrize("module", [runner, statemachine, runner.broker], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize(
+    "module", [runner, statemachine, statemachine.testing, runner.broker], ids=lambda module: str(module.__name__)
+)
 def test_no_name_is_listed_twice(module: object) -> None:
     names = list(vars(module)["__all__"])
     assert len(names) == len(set(names))
@@ -114,6 +150,11 @@ def test_every_public_name_is_there_and_is_the_one_of_its_home(name: str) -> Non
 @pytest.mark.parametrize("name", sorted(STATEMACHINE))
 def test_every_name_of_the_state_machines_is_there(name: str) -> None:
     assert hasattr(statemachine, name)
+
+
+@pytest.mark.parametrize("name", sorted(TESTING))
+def test_every_name_of_the_test_kit_is_there(name: str) -> None:
+    assert hasattr(statemachine.testing, name)
 
 
 @pytest.mark.parametrize("name", sorted(BROKER))
@@ -136,7 +177,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 9
+    assert len(ERRORS) == 10
     assert issubclass(getattr(runner, name), runner.RunnerError)
     assert name in (sys.modules["runner.errors"].__doc__ or "")
 

@@ -129,7 +129,8 @@ def test_the_parts_know_of_each_other_only_the_interfaces(part: str, other: str)
 
 @pytest.mark.parametrize("interface", sorted(INTERFACES))
 def test_an_interface_between_the_parts_knows_none_of_them(interface: str) -> None:
-    assert {target for target in imports_of(interface) if below("runner", target)} == set()
+    known = {target for target in imports_of(interface) if below("runner", target)}
+    assert known <= {"runner.errors"}  # what may come out of its methods
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -150,7 +151,11 @@ def test_the_broker_knows_the_protocol_and_nothing_of_a_runner(package: str) -> 
 
 def test_the_runner_does_not_need_the_broker() -> None:
     importers = {name for name, _ in arrows("runner", "runner.broker")}
-    assert {name for name in importers if not below("runner.broker", name)} == {"runner.cli.run"}
+    assert {name for name in importers if not below("runner.broker", name)} == {
+        "runner.cli.run",
+        "runner.cli.run_inputs",
+        "runner.cli.run_outputs",
+    }
 
 
 def test_the_childs_modules_are_a_world_of_their_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from runner.execution.sandbox.child.user_code import UserCode
 from runner.execution.sandbox.child.writing import ResultWriter
 
 Settings = dict[str, Any]
+
+TOGETHER = 64
+"""How many outputs of single items are written together, if they are small."""
 
 
 class Task:
@@ -53,18 +57,44 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
+        outputs: list[tuple[int, Any]] = []
         for index, item in enumerate(self._settings["items"]):
             try:
                 output = results.of_one_item(self._code.run(self._given("_item", item)), index)
-                if output is not None:
-                    self._writer.item(output)
             except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
-                failure = self._told_to_users(error)
-                if not self._continues_on_fail:
-                    failure.item_index = index
-                    raise failure from None
-                self._writer.item(results.error_item(failure.message, index))
+                self._write_all(outputs)  # an earlier one may be why the task fails
+                outputs.clear()
+                output = self._failed_item(error, index)
+            if output is not None:
+                outputs.append((index, output))
+            if len(outputs) == TOGETHER:
+                self._write_all(outputs)
+                outputs.clear()
+        self._write_all(outputs)
         self._writer.close_list()
+
+    def _write_all(self, outputs: list[tuple[int, Any]]) -> None:
+        """Write the outputs of some items: together if that can be, else one by one, to see which cannot be written."""
+        with contextlib.suppress(BaseException):
+            if self._writer.items([output for _, output in outputs]):
+                return
+        for index, output in outputs:
+            try:
+                self._writer.item(output)
+            except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
+                self._writer.item(self._failed_item(error, index))
+
+    def _failed_item(self, error: BaseException, index: int) -> dict[str, Any]:
+        """What stands for item `index`, if the node goes on when something fails.
+
+        Raises:
+            Failure: it does not.
+        """
+        failure = self._told_to_users(error)
+        if not self._continues_on_fail:
+            failure.item_index = index
+            raise failure from None
+        return results.error_item(failure.message, index)
 
     def _given(self, name: str, value: Any) -> dict[str, Any]:
         """What the code finds: its input, and the query if it is a tool."""

@@ -11,8 +11,8 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
+from collections.abc import Iterator, Mapping
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
@@ -28,6 +28,7 @@ class Compiled(NamedTuple):
     """Code that has passed all rules, as far as its text shows, and only has to be run."""
 
     code: CodeType
+    """That of the function that the user's statements have become."""
     names: tuple[str, ...]
     """What its function takes."""
     is_async: bool
@@ -57,7 +58,7 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         taken = tuple(name for name in names if name not in shared)
         is_async = _awaits(module)
         wrapped = _wrapped(prepare(module, policy).body, taken, shared, is_async)
-        return Compiled(compile(wrapped, FILE_NAME, "exec", dont_inherit=True), taken, is_async)
+        return Compiled(_function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True)), taken, is_async)
     except SyntaxError as error:
         show_source(text)
         raise _syntax_failure(error) from None
@@ -91,9 +92,7 @@ class UserCode:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
         ready = self._ready
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
-        exec(ready.code, namespace)  # noqa: S102 - this is what we are here for
-        function: Callable[..., Any] = namespace.pop(FUNCTION_NAME)
-        returned = function(*(given[name] for name in ready.names))
+        returned = FunctionType(ready.code, namespace)(*(given[name] for name in ready.names))
         if not ready.is_async:
             return returned
         if not self._needs_loop and "asyncio" not in sys.modules:
@@ -140,6 +139,11 @@ def _wrapped(body: list[ast.stmt], names: tuple[str, ...], shared: set[str], is_
     first: ast.stmt = ast.Global(names=sorted(shared)) if shared else ast.Pass()
     function.body = [ast.copy_location(first, function), *body[:start], *body[end:]]
     return ast.Module(body=[*body[start:end], function], type_ignores=[])
+
+
+def _function_in(module: CodeType) -> CodeType:
+    """The code of the one function of a module: as the names it is given are no defaults, that is all of it."""
+    return next(part for part in module.co_consts if isinstance(part, CodeType) and part.co_name == FUNCTION_NAME)
 
 
 def _is_text(statement: ast.stmt) -> bool:

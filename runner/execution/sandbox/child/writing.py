@@ -80,7 +80,11 @@ class ResultWriter:
             except BaseException:
                 self._drop(before)
                 raise
-            return
+        else:
+            self._add(document)
+
+    def _add(self, document: bytes) -> None:
+        """Add one element, or several with commas between them, to what is sent together."""
         brackets = _brackets(document)
         too_long = self._batch_size + len(document) > parts.PART_LIMIT - len(self._batch) - 1
         if too_long or self._batch_brackets + brackets > parts.MOST_BRACKETS:
@@ -88,6 +92,17 @@ class ResultWriter:
         self._batch.append(document)
         self._batch_size += len(document)
         self._batch_brackets += brackets
+
+    def items(self, values: list[Any]) -> bool:
+        """Write several elements of the list at once, which is much faster for small ones.
+
+        Returns False if they have to be written one by one, with `item`. Then, and when it raises what `write` does,
+        nothing has been written.
+        """
+        document = _encoded(values, as_slice=True)
+        if document:
+            self._add(document)
+        return document is not None
 
     def close_list(self) -> None:
         """Complete the list."""

@@ -53,8 +53,8 @@ class Execution:
 
     @property
     def items(self) -> list[Item]:
-        """The items that the Code node is given."""
-        return self._outputs()[-1]
+        """The items that the Code node is given: as they came out of the node before, each with its place there."""
+        return [{**item, "pairedItem": {"item": index}} for index, item in enumerate(self.before[-1].items)]
 
     def data(self) -> dict[str, Any]:
         """All of it, as n8n answers a request for everything."""

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
         RunnerError,
         SandboxFailed,
         TaskFailed,
+        TransportFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, N8n, Outcome, TaskRequest
+    from runner.execution.executor import Executor, Limited, N8n, Outcome, TaskRequest
+    from runner.execution.function import FunctionExecutor, TaskContext
+    from runner.execution.sandbox.executor import SandboxExecutor
     from runner.observe.counters import Count
     from runner.observe.readiness import Readiness
     from runner.task_runner import TaskRunner
@@ -43,6 +46,8 @@ __all__ = [
     "ConnectionLost",
     "Count",
     "Executor",
+    "FunctionExecutor",
+    "Limited",
     "N8n",
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
@@ -50,14 +55,17 @@ __all__ = [
     "Readiness",
     "Refused",
     "RunnerError",
+    "SandboxExecutor",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "TaskContext",
     "TaskFailed",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
     "Transport",
+    "TransportFailed",
     "Unreachable",
     "UnsupportedPlatform",
 ]
@@ -69,6 +77,8 @@ _HOMES = {
     "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
+    "FunctionExecutor": "runner.execution.function",
+    "Limited": "runner.execution.executor",
     "N8n": "runner.execution.executor",
     "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
@@ -76,14 +86,17 @@ _HOMES = {
     "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
+    "SandboxExecutor": "runner.execution.sandbox.executor",
     "SandboxFailed": "runner.errors",
     "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
+    "TaskContext": "runner.execution.function",
     "TaskFailed": "runner.errors",
     "TaskRequest": "runner.execution.executor",
     "TaskRunner": "runner.task_runner",
     "TaskRunnerConfig": "runner.config",
     "Transport": "runner.connection.transport",
+    "TransportFailed": "runner.errors",
     "Unreachable": "runner.connection.failures",
     "UnsupportedPlatform": "runner.errors",
 }

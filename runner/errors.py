@@ -7,6 +7,7 @@ RunnerError
   AuthenticationFailed        the task broker refused the credential
   UnsupportedPlatform         this operating system cannot run tasks
   SandboxFailed               tasks cannot be run here as the configuration asks for
+  CannotListen                the status server's address cannot be had
   TaskFailed                  a task's own failure, as an executor reports it
   N8nRefused                  n8n did not do what it was asked to do on behalf of a task
 """
@@ -76,6 +77,19 @@ class UnsupportedPlatform(RunnerError):
 
 class SandboxFailed(RunnerError):
     """Tasks cannot be run as the configuration asks for; the text says what is lacking and what to do."""
+
+
+class CannotListen(RunnerError):
+    """The address of the status server cannot be had: in use, not this machine's, or not allowed."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        """An error about `host` and `port`; `why` is what the operating system said."""
+        self.host = host
+        self.port = port
+        super().__init__(
+            f"The health check server cannot listen on {host}, port {port}: {why}. Choose another address with "
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST and N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT, or end what uses this one"
+        )
 
 
 class TaskFailed(RunnerError):

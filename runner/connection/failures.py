@@ -35,7 +35,12 @@ class Refused(Exception):
 
 
 class Unreachable(Exception):
-    """No connection came about, for a reason that may pass."""
+    """No connection came about, for a reason that may pass. `status` is the HTTP status of the answer, if one came."""
+
+    def __init__(self, why: str, status: int | None = None) -> None:
+        """A failure, and `why` for people."""
+        self.status = status
+        super().__init__(why)
 
 
 class ConnectionLost(Exception):
@@ -60,7 +65,7 @@ def failure_of(error: Exception) -> Refused | Unreachable:
         if error.status in REFUSALS:
             failure = Refused(error.status, STATUS_MEANINGS[error.status])
         else:
-            failure = Unreachable(explain_status(error.status))
+            failure = Unreachable(explain_status(error.status), error.status)
     elif isinstance(error, TimeoutError):
         failure = Unreachable("no answer in time")
     elif isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 import attrs
 from msgspec import Raw
@@ -108,3 +108,41 @@ class Executor(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. Called when no task is left."""
+
+
+@attrs.frozen
+class LayerStatus:
+    """What one layer of the confinement of tasks achieved: `complete`, `partial` or `missing`, and why not more."""
+
+    layer: str
+    achieved: str
+    why: str
+
+
+@attrs.frozen
+class ExecutorStatus:
+    """What an executor tells of itself.
+
+    Parameters:
+        layers: what confines the tasks.
+        running: the process of each task that runs in one of its own.
+        waiting: the processes that wait for a task.
+        others: its further processes, which tasks come from.
+        workers_started: how many processes for tasks there have been.
+        zygotes_started: how many processes there have been that they come from.
+    """
+
+    layers: tuple[LayerStatus, ...] = ()
+    running: Mapping[str, int] = attrs.Factory(dict)
+    waiting: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+    workers_started: int = 0
+    zygotes_started: int = 0
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """What an executor may have beside the methods of `Executor`."""
+
+    def status(self) -> ExecutorStatus:
+        """What it tells of itself at this moment. Returns at once."""

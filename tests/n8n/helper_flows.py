@@ -61,6 +61,7 @@ INPUT = Twins(
     "input",
     before=(Code(ORDERS),),
     python="""\
+from n8n_runner_stubs import *  # for editors alone
 return [{"json": {
     "all": [item["json"] for item in _input.all()],
     "first": _input.first()["json"],
@@ -224,7 +225,7 @@ CUSTOM = Twins(
     "custom",
     python="""\
 _execution.customData.set("python", "by Python")
-_execution.customData.setAll({"more": "1", "and more": "2"})
+_execution.customData.setAll({"more": "1", "and_more": "2"})
 return [{"json": {"got": _execution.customData.get("python")}}]""",
     javascript="""\
 $execution.customData.set("javascript", "by JavaScript");

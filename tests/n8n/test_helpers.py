@@ -101,7 +101,7 @@ def _is_as_expected(request: Request, outcome: Any) -> bool:
 
 async def test_custom_data_is_seen_by_the_nodes_behind(n8n: RealN8n, runner: Started) -> None:
     (seen,) = await n8n.items(CUSTOM.path, {})
-    everything = {"python": "by Python", "more": "1", "and more": "2", "javascript": "by JavaScript"}
+    everything = {"python": "by Python", "more": "1", "and_more": "2", "javascript": "by JavaScript"}
     assert seen == {"python": everything, "javascript": everything}
 
 

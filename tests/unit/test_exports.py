@@ -20,29 +20,44 @@ from tests.support import ROOT
 RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
+    "ConnectionFailure",
     "ConnectionLost",
     "Count",
     "Executor",
+    "ExecutorStatus",
+    "FailureKind",
+    "Inspectable",
+    "LayerStatus",
     "N8n",
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Observer",
+    "OfferAccepted",
     "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
+    "RunningTask",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskFailed",
+    "TaskFinished",
+    "TaskIdentity",
+    "TaskOutcome",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "TaskStarted",
+    "TaskTurnedAway",
     "Transport",
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform", "N8nRefused"))}
+ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform", "N8nRefused"))}
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -101,7 +116,18 @@ TESTING = {
     "fired_sequences",
     "legal_sequences",
 }
-BROKER = {"BrokerLimits", "EmbeddedBroker", "EndOfTask", "RequestedTask", "TaskBroker", "TaskEnd", "Violation"}
+BROKER = {
+    "BrokerLimits",
+    "CallFailed",
+    "EmbeddedBroker",
+    "EndOfTask",
+    "NodeTypeWanted",
+    "RequestedTask",
+    "TaskBroker",
+    "TaskEnd",
+    "TaskService",
+    "Violation",
+}
 
 
 def test_the_public_names_are_exactly_these() -> None:
@@ -206,7 +232,7 @@ import asyncio
 
 from msgspec import Raw
 
-from runner import TaskRequest, TaskRunner, TaskRunnerConfig
+from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
 
 config = TaskRunnerConfig(grant_token="x")
 TaskRunnerConfig({"x"})  # error: call-arg
@@ -242,6 +268,11 @@ def use(runner: TaskRunner) -> None:
     runner.state = runner.state  # error: misc
     runner.counters["TASKS_DONE"]  # error: index
     asyncio.run(runner.stop)  # error: arg-type
+    runner.observe(not_a_coroutine)  # error: arg-type
+
+
+class Watcher(Observer):
+    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override
 """
 
 

@@ -17,7 +17,7 @@ MAX_BODY = 50
 """In lines; a function's docstring does not count."""
 
 PARTS = ("connection", "tasks", "execution", "observe")
-INTERFACES = {"runner.observe.counters", "runner.execution.executor"}
+INTERFACES = {"runner.observe.counters", "runner.observe.observers", "runner.execution.executor"}
 """The modules that the parts, which do not know each other otherwise, share."""
 
 BOTTOM = ("protocol", "clock", "scope", "errors", "variables", "config")
@@ -172,12 +172,11 @@ def test_the_childs_modules_import_the_standard_library_and_each_other(module: s
     assert {target for target in others if target not in CHILD} == allowed
 
 
-def test_aiohttp_is_known_to_the_connection_and_the_broker_alone() -> None:
+def test_aiohttp_is_known_to_the_connection_the_broker_and_the_status_server_alone() -> None:
     importers = {name for name, _ in arrows("runner", "aiohttp")}
+    users = ("runner.connection", "runner.broker", "runner.observe")
     assert importers
-    assert {name for name in importers if not (below("runner.connection", name) or below("runner.broker", name))} == (
-        set()
-    )
+    assert {name for name in importers if not any(below(user, name) for user in users)} == set()
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

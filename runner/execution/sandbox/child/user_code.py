@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
 from runner.execution.sandbox.child.given.needs import Needs, needs_of
+from runner.execution.sandbox.child.given.table import STUBS
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.language.prepare import prepare
 from runner.execution.sandbox.language.violations import SecurityViolations
@@ -60,6 +61,7 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         _refuse_null_bytes(text)
         module = ast.parse(text, FILE_NAME)
         _refuse_yields(module)
+        module.body = [statement for statement in module.body if not _is_for_editors(statement)]
         shared = _shared_names(module)
         needs = needs_of(module)
         taken = tuple(name for name in (*names, *needs.names) if name not in shared)
@@ -186,6 +188,10 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _is_future_import(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__" and not statement.level
+
+
+def _is_for_editors(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == STUBS and not statement.level
 
 
 def _shared_names(module: ast.Module) -> set[str]:

@@ -316,3 +316,6 @@ NAMES: dict[str, Name] = {
 
 ITEMS = frozenset({"_items", "_item", "_query"})
 """What is there without being asked for, in the modes that have it."""
+
+STUBS = "n8n_runner_stubs"
+"""The module that tells editors of these names. `from n8n_runner_stubs import *` does nothing else: it is taken out."""

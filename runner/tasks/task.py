@@ -116,7 +116,7 @@ class TaskInFlight:
         self._origin = Origin()
         self._accepted_at = clock.now()
         self._started_at: float | None = None
-        self._end = TaskOutcome.LOST
+        self._ended_as = TaskOutcome.LOST
         self._execution: asyncio.Task[None] | None = None
         self._outcome: Outcome | None = None
         self._failure: TaskFailed | None = None
@@ -186,7 +186,7 @@ class TaskInFlight:
         """Fire an event and perform what it asks for."""
         step = self._machine.fire(event)
         if step.after is not step.before and event in OUTCOMES:
-            self._end, count = OUTCOMES[event]
+            self._ended_as, count = OUTCOMES[event]
             self._counters.add(count)
         for effect in step.effects:
             try:
@@ -291,16 +291,16 @@ class TaskInFlight:
 
     def _finished(self) -> TaskFinished:
         """What is told of its end."""
-        now, failure, outcome = self._clock.now(), self._failure, self._outcome
+        now, failure = self._clock.now(), self._failure
         started = now if self._started_at is None else self._started_at
         line = None if failure is None else failure.details.get("lineNumber")
         return TaskFinished(
             self._identity(),
-            self._end,
+            self._ended_as,
             waited=started - self._accepted_at,
             duration=now - started,
             settings_bytes=self._settings_bytes,
-            result_bytes=0 if failure is not None or outcome is None else len(memoryview(outcome.result)),
+            result_bytes=0 if failure is not None or self._outcome is None else len(memoryview(self._outcome.result)),
             error="" if failure is None else str(failure.message),
             line=line if isinstance(line, int) else None,
         )

@@ -266,7 +266,8 @@ def test_the_nodes_of_an_execution_stand_in_a_row() -> None:
         [{"previousNode": "A", "previousNodeOutput": 0, "previousNodeRun": 0}],
     ]
     assert data["connectionInputSource"]["main"][0]["previousNode"] == "B"
-    assert data["inputData"]["main"] == runs["B"][0]["data"]["main"]
+    assert runs["B"][0]["data"]["main"] == [[{"json": {}}]]
+    assert data["inputData"]["main"] == [[{"json": {}, "pairedItem": {"item": 0}}]]
 
 
 @pytest.mark.parametrize(
@@ -279,8 +280,10 @@ def test_the_nodes_of_an_execution_stand_in_a_row() -> None:
     ],
 )
 def test_items_are_paired_where_n8n_would(before: int, items: list[Json], pairs: list[Any]) -> None:
-    nodes = (LocalNode("A", [{"json": {}}] * before), LocalNode("B", items))
-    assert [item.get("pairedItem") for item in Execution(before=nodes).items] == pairs
+    execution = Execution(before=(LocalNode("A", [{"json": {}}] * before), LocalNode("B", items)))
+    (run,) = execution.data()["runExecutionData"]["resultData"]["runData"]["B"]
+    assert [item.get("pairedItem") for item in run["data"]["main"][0]] == pairs
+    assert [item["pairedItem"] for item in execution.items] == [{"item": 0}, {"item": 1}], "as n8n hands them on"
 
 
 def test_the_environment_is_blocked_unless_some_of_it_is_given() -> None:
@@ -291,6 +294,11 @@ def test_the_environment_is_blocked_unless_some_of_it_is_given() -> None:
     }
     given = Execution(environment={"A": "b"}).data()["envProviderState"]
     assert (given["env"], given["isEnvAccessBlocked"]) == ({"A": "b"}, False)
+
+
+def test_an_execution_has_a_node_before_the_code() -> None:
+    with pytest.raises(ValueError, match="before"):
+        Execution(before=())
 
 
 async def test_functions_fail_with_the_error_that_embedders_may_raise_too() -> None:

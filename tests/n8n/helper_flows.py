@@ -61,6 +61,7 @@ INPUT = Twins(
     "input",
     before=(Code(ORDERS),),
     python="""\
+from n8n_runner_stubs import *  # for editors alone
 return [{"json": {
     "all": [item["json"] for item in _input.all()],
     "first": _input.first()["json"],
@@ -196,34 +197,35 @@ HTTP = Twins(
     "http",
     python="""\
 outcomes = []
-for request in _("webhook http").first()["json"]["body"]["requests"]:
-    send = _helpers.request if request["legacy"] else _helpers.httpRequest
+for options in _("webhook http").first()["json"]["body"]["requests"]:
     try:
-        answer = await send(request["options"])
+        answer = _helpers.httpRequest(options)
         outcomes.append({"bytes": list(answer)} if isinstance(answer, bytes) else {"answer": answer})
     except Exception as error:
         outcomes.append({"error": str(error)})
 return [{"json": {"outcomes": outcomes}}]""",
     javascript="""\
-const outcomes = [];
-for (const request of $("webhook http").first().json.body.requests) {
+const outcomeOf = async (send, options) => {
     try {
-        const send = request.legacy ? this.helpers.request : this.helpers.httpRequest;
-        const answer = await send(request.options);
-        outcomes.push(Buffer.isBuffer(answer) || answer?.type === "Buffer"
-            ? {bytes: [...(answer.data ?? answer)]} : {answer});
+        const answer = await send(options);
+        return Buffer.isBuffer(answer) || answer?.type === "Buffer"
+            ? {bytes: [...(answer.data ?? answer)]} : {answer};
     } catch (error) {
-        outcomes.push({error: error.message});
+        return {error: error.message};
     }
-}
-return [{json: {outcomes}}]""",
+};
+const {requests, legacy} = $("webhook http").first().json.body;
+return [{json: {
+    outcomes: await Promise.all(requests.map((options) => outcomeOf(this.helpers.httpRequest, options))),
+    legacy: await Promise.all(legacy.map((options) => outcomeOf(this.helpers.request, options))),
+}}]""",
 )
 
 CUSTOM = Twins(
     "custom",
     python="""\
 _execution.customData.set("python", "by Python")
-_execution.customData.setAll({"more": "1", "and more": "2"})
+_execution.customData.setAll({"more": "1", "and_more": "2"})
 return [{"json": {"got": _execution.customData.get("python")}}]""",
     javascript="""\
 $execution.customData.set("javascript", "by JavaScript");

@@ -8,12 +8,10 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from msgspec import Raw
-
 from runner.clock import Clock, SystemClock
 from runner.config import TaskRunnerConfig
 from runner.errors import SandboxFailed, TaskFailed
-from runner.execution.executor import ExecutorStatus, LayerStatus, TaskRequest
+from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, TaskRequest
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.conversation import Conversation, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
@@ -121,7 +119,7 @@ class SandboxExecutor:
         if folder is not None:
             await asyncio.to_thread(folder.remove)
 
-    async def execute(self, request: TaskRequest) -> Raw:
+    async def execute(self, request: TaskRequest) -> Outcome:
         """Run one task in a process of its own."""
         if self._pool is None:
             raise AssertionError("execute() follows start()")

@@ -19,6 +19,7 @@ from runner.broker import BrokerLimits, EmbeddedBroker, EndOfTask
 from runner.cli import complain
 from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
+from runner.cli.files import BadInput, text_of
 from runner.cli.progress import Progress
 from runner.config import TaskRunnerConfig
 from runner.errors import ConfigurationError, RunnerError
@@ -37,10 +38,6 @@ FILE holds what you would type into the node. The items are a JSON list; a row w
 MODES = {"all": "runOnceForAllItems", "each": "runOnceForEachItem"}
 WITHOUT_ITEMS: list[dict[str, Any]] = [{"json": {}}]
 """What a Code node behind a manual trigger is given."""
-
-
-class BadInput(Exception):
-    """A file or an argument cannot be used; the text says which, and why."""
 
 
 @attrs.frozen
@@ -136,7 +133,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.file == "-" and arguments.items == "-":
         raise BadInput("the code and the items cannot both come from standard input")
     settings: dict[str, Any] = {
-        "code": _text_of(arguments.file),
+        "code": text_of(arguments.file),
         "nodeMode": MODES[arguments.mode],
         "workflowMode": "manual",
         "continueOnFail": arguments.continue_on_fail,
@@ -153,18 +150,9 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _text_of(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
 def _items_of(name: str) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(_text_of(name), parse_constant=_refuse_constant)
+        rows = json.loads(text_of(name), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise BadInput(f"{name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dashboard import dashboard
+
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.observe.counters import Count
+from runner.observe.metrics import METRICS, Section
 from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +52,19 @@ dicts, a list of dataclass objects. Where it needs an object, so does whatever b
 
 **Refused** is what contains itself, what is nested too deeply (hundreds of levels are possible), and what the last
 table says. If a method of a value raises, such as its `__str__`, the task fails with this exception."""
+
+
+METRICS_INTRODUCTION = """
+# Metrics
+
+`n8n-runner start` serves these at `/metrics` for Prometheus, with `N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED=true`, on
+`N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST` and `N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT`. A program that embeds a runner serves
+them with `StatusServer`. A dashboard for Grafana, made from the same table, is in
+[deploy/grafana.json](deploy/grafana.json): Dashboards, New, Import.
+
+Two alerts that are worth having: `n8n_runner_ready == 0` for two minutes, and
+`increase(n8n_runner_crashes_total[1h]) > 0`, each of which is a bug.
+"""
 
 
 SANDBOX = """
@@ -147,6 +163,22 @@ def counters() -> str:
     )
 
 
+def metrics() -> str:
+    """The page of the metrics."""
+    parts = [NOTICE.rstrip("\n"), METRICS_INTRODUCTION.strip()]
+    for section in Section:
+        table = rows(
+            ("metric", "kind", "labels", "meaning"),
+            *(
+                (f"`{each.full_name}`", each.kind.value, ", ".join(f"`{label}`" for label in each.labels), each.help)
+                for each in METRICS
+                if each.section is section
+            ),
+        )
+        parts += [f"## {section.value}", table.rstrip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
 def conversion() -> str:
     """The page of what becomes of values."""
     parts = [NOTICE.rstrip("\n"), CONVERSION]
@@ -207,6 +239,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "lifecycle.md": lifecycle,
     "counters.md": counters,
+    "metrics.md": metrics,
+    "deploy/grafana.json": dashboard,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
 }

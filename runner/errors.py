@@ -7,6 +7,7 @@ RunnerError
   AuthenticationFailed        the task broker refused the credential
   UnsupportedPlatform         this operating system cannot run tasks
   SandboxFailed               tasks cannot be run here as the configuration asks for
+  CannotListen                the status server's address cannot be had
   TaskFailed                  a task's own failure, as an executor reports it
   N8nRefused                  n8n did not do what it was asked to do on behalf of a task
   TransportFailed             what a transport says of a connection; start() deals with these itself
@@ -97,6 +98,20 @@ class SandboxFailed(RunnerError):
         self.lacking = dict(lacking or {})
         layers = "; ".join(f"{layer}: {reason}" for layer, reason in self.lacking.items())
         super().__init__(f"{why} ({layers})" if layers else why)
+
+
+class CannotListen(RunnerError):
+    """The address of the status server cannot be had: in use, not this machine's, or not allowed."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        """An error about `host` and `port`; `why` is what the operating system said."""
+        self.host = host
+        self.port = port
+        self.why = why
+        super().__init__(
+            f"The health check server cannot listen on {host}, port {port}: {why}. Choose another address with "
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST and N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT, or end what uses this one"
+        )
 
 
 class TaskFailed(RunnerError):

@@ -25,13 +25,14 @@ from runner.errors import (
     NoIdleTimeoutHandlerError,
     UnsupportedPlatform,
 )
-from runner.execution.executor import PYTHON, Executor
+from runner.execution.executor import PYTHON, Executor, ExecutorStatus
 from runner.execution.several import Executors
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import Observer, Observers, RunningTask
 from runner.observe.readiness import Readiness, readiness_of
 from runner.scope import OnCrash, Scope, to_the_end
 from runner.tasks.workload import TaskWorkload
-from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, Entry, Journal
+from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, ConnectionStep, Entry, Journal, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -77,18 +78,27 @@ class TaskRunner:
         """Called when there has been no task for `auto_shutdown_timeout`. The runner stops when it has returned."""
         self.config = config
         self._counters = Counters()
+        self._observers = Observers(partial(self._counters.add, Count.OBSERVERS_FAILED))
         clock = clock or SystemClock()
         by_type = _executors(config, executor, executors)
         self._executors = Executors(by_type, partial(self._counters.add, Count.CRASHES))
         transport = transport or WebSocketTransport(config)
         entropy = entropy or random.SystemRandom()
-        self._workload = TaskWorkload(config, clock, self._counters, by_type, entropy, self._idle)
+        self._workload = TaskWorkload(config, clock, self._counters, self._observers, by_type, entropy, self._idle)
         self._journal = Journal(clock.wall)
         self._mailbox = Mailbox()
         self._effects = ConnectionEffects(
-            config, clock, self._counters, self._workload, transport, entropy, self._mailbox.post, self._crashed
+            config,
+            clock,
+            self._counters,
+            self._observers,
+            self._workload,
+            transport,
+            entropy,
+            self._mailbox.post,
+            self._crashed,
         )
-        machine = ConnectionMachine(self._journal)
+        machine = ConnectionMachine(self._journal, (self._moved,))
         self._driver = Driver(machine, self._effects, self._mailbox, self._reached)
         self._state = machine.state
         self._waiters: list[tuple[ConnectionState, asyncio.Future[None]]] = []
@@ -139,6 +149,25 @@ class TaskRunner:
             heartbeat_interval=self.config.heartbeat_interval,
             offers_missing_for=self._workload.offers_missing_for,
         )
+
+    @property
+    def tasks(self) -> tuple[RunningTask, ...]:
+        """The tasks that hold a slot, in the order in which they were accepted."""
+        return self._workload.tasks
+
+    @property
+    def runner_id(self) -> str:
+        """The id under which the broker knows this runner."""
+        return self._effects.runner_id
+
+    @property
+    def executor_status(self) -> ExecutorStatus:
+        """What the executors tell of themselves, as far as they do."""
+        return self._executors.status()
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Have `observer` hear of what happens from now on, until the function that this returns is called."""
+        return self._observers.add(observer)
 
     async def reached(self, state: ConnectionState) -> None:
         """Wait until the connection stands at `state`; return at once when it does."""
@@ -201,6 +230,7 @@ class TaskRunner:
     def note_stall(self, seconds: float) -> None:
         """Count that the event loop stood still, as a watch of it has seen (see `runner.observe.stalls`)."""
         self._counters.add(Count.LOOP_STALLS)
+        self._observers.tell(Observer.on_stall, seconds)
 
     def note_crash(self, what: str, error: Exception) -> None:
         """Take note of an exception that nobody has handled: for the exception handler of an event loop.
@@ -266,6 +296,11 @@ class TaskRunner:
             await to_the_end(self._executors.close(), "closing the executors")
 
     # What the parts report
+
+    def _moved(self, step: ConnectionStep) -> None:
+        """Tell those who watch of a transition, once the journal has it."""
+        if self._observers and step.outcome is Outcome.TAKEN:
+            self._observers.tell(Observer.on_transition, self._journal.entries[-1])
 
     def _reached(self, state: ConnectionState) -> None:
         self._state = state

@@ -15,6 +15,7 @@ from runner.cli.exit_codes import MEANINGS, ExitCode
 COMMANDS = {
     "start": "connect to n8n's task broker and run tasks until told to stop",
     "run": "run the code of a Python Code node on this machine, without n8n",
+    "stubs": "write a module that tells editors the names that code is given",
     "diagram": "print the state machine of a connection or of a task",
 }
 """The commands; each is a module of this package."""

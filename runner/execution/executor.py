@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -57,9 +57,12 @@ PYTHON = "python"
 """The task type of n8n's Python Code node."""
 
 
-def task_log(task_id: str, task_type: str) -> logging.LoggerAdapter[logging.Logger]:
-    """A logger for what an executor has to say about a task: its records have both as attributes."""
-    return logging.LoggerAdapter(logging.getLogger("runner.task"), {"task_id": task_id, "task_type": task_type})
+TASK_LOG = logging.getLogger("runner.task")
+"""The logger of what executors have to say about single tasks."""
+
+
+def _plain_log() -> logging.LoggerAdapter[logging.Logger]:
+    return logging.LoggerAdapter(TASK_LOG, {})
 
 
 @attrs.frozen
@@ -72,7 +75,8 @@ class TaskRequest:
         print: to be called with the arguments of each `print`, a JSON list, as it happens. Harmless at any time.
         n8n: to be asked on behalf of the task.
         task_type: the type that it was requested as.
-        log: a logger for what there is to say about the task.
+        log: a logger for what there is to say about the task. That of a runner says which task it is: its records have
+            a `task`, the `TaskIdentity`.
     """
 
     task_id: str
@@ -80,11 +84,7 @@ class TaskRequest:
     print: Callable[[Raw], None] = attrs.field(repr=False, eq=False)
     n8n: N8n = attrs.field(factory=Nobody, repr=False, eq=False)
     task_type: str = PYTHON
-    log: logging.LoggerAdapter[logging.Logger] = attrs.field(
-        default=attrs.Factory(lambda self: task_log(self.task_id, self.task_type), takes_self=True),
-        repr=False,
-        eq=False,
-    )
+    log: logging.LoggerAdapter[logging.Logger] = attrs.field(factory=_plain_log, repr=False, eq=False)
 
 
 @attrs.frozen
@@ -137,3 +137,41 @@ class Limited(Protocol):
     @property
     def concurrency(self) -> int | None:
         """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""
+
+
+@attrs.frozen
+class LayerStatus:
+    """What one layer of the confinement of tasks achieved: `complete`, `partial` or `missing`, and why not more."""
+
+    layer: str
+    achieved: str
+    why: str
+
+
+@attrs.frozen
+class ExecutorStatus:
+    """What an executor tells of itself.
+
+    Parameters:
+        layers: what confines the tasks.
+        running: the process of each task that runs in one of its own.
+        waiting: the processes that wait for a task.
+        others: its further processes, which tasks come from.
+        workers_started: how many processes for tasks there have been.
+        zygotes_started: how many processes there have been that they come from.
+    """
+
+    layers: tuple[LayerStatus, ...] = ()
+    running: Mapping[str, int] = attrs.Factory(dict)
+    waiting: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+    workers_started: int = 0
+    zygotes_started: int = 0
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """What an executor may have beside the methods of `Executor`."""
+
+    def status(self) -> ExecutorStatus:
+        """What it tells of itself at this moment. Returns at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from runner.execution.executor import Executor
+from runner.execution.executor import Executor, ExecutorStatus, Inspectable
 
 log = logging.getLogger(__name__)
 
@@ -35,3 +35,15 @@ class Executors:
             except Exception:
                 log.exception("The executor %s failed to close, which is a bug", type(executor).__name__)
                 self._on_failed_close()
+
+    def status(self) -> ExecutorStatus:
+        """What those tell of themselves that do, taken together."""
+        told = [executor.status() for executor in self._each if isinstance(executor, Inspectable)]
+        return ExecutorStatus(
+            layers=tuple(layer for status in told for layer in status.layers),
+            running={task_id: process for status in told for task_id, process in status.running.items()},
+            waiting=tuple(process for status in told for process in status.waiting),
+            others=tuple(process for status in told for process in status.others),
+            workers_started=sum(status.workers_started for status in told),
+            zygotes_started=sum(status.zygotes_started for status in told),
+        )

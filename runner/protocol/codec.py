@@ -33,8 +33,19 @@ ENVELOPE_SIZE = 1024
 LARGE = 64 * 1024
 """Above which size JSON that is only passed on is not even read, in bytes."""
 
+_TEXT = rb'"[^"\\]*"'
+
+
+def _begins(kind: str, *fields: str, large: str) -> re.Pattern[bytes]:
+    """The beginning of a message as n8n writes it, with these fields, which are texts, up to the large one's value."""
+    texts = b"".join(rb'"%b":(?P<%b>%b),' % (name.encode(), name.encode(), _TEXT) for name in fields)
+    return re.compile(rb'\{"type":(?P<type>"%b"),%b"%b":' % (kind.encode(), texts, large.encode()))
+
+
 _LARGE_FIELDS = {
-    re.compile(rb'\{"type":(?P<type>"broker:tasksettings"),"taskId":(?P<taskId>"[^"\\]*"),"settings":'): "settings",
+    _begins("broker:tasksettings", "taskId", large="settings"): "settings",
+    _begins("broker:rpcresponse", "taskId", "callId", "status", large="data"): "data",
+    _begins("broker:taskdataresponse", "taskId", "requestId", large="data"): "data",
 }
 """Of each message whose last field may be large: how n8n writes it up to the value of that field, and its name."""
 

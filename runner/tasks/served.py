@@ -8,6 +8,7 @@ from collections.abc import Callable
 from runner.clock import Clock
 from runner.execution.executor import Executor, Limited
 from runner.observe.counters import Counters
+from runner.observe.observers import Observers
 from runner.protocol.messages import TaskOffer
 from runner.tasks.offers import Offers
 
@@ -22,6 +23,7 @@ class ServedType:
         max_concurrency: int,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         send: Callable[[TaskOffer], None],
         entropy: random.Random,
     ) -> None:
@@ -38,7 +40,7 @@ class ServedType:
         """How many of its slots are taken."""
         self._limited = executor if isinstance(executor, Limited) else None
         self._max_concurrency = max_concurrency
-        self.offers = Offers(name, clock, counters, self._free_slots, send, entropy)
+        self.offers = Offers(name, clock, counters, observers, self._free_slots, send, entropy)
 
     def _free_slots(self) -> int:
         concurrency = None if self._limited is None else self._limited.concurrency

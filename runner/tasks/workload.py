@@ -12,6 +12,7 @@ from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import Observer, Observers, RunningTask, TaskIdentity, TaskTurnedAway
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -27,6 +28,7 @@ from runner.protocol.messages import (
 )
 from runner.tasks.served import ServedType
 from runner.tasks.task import Channel, TaskInFlight
+from runner.tasks.task_log import SAYS_IT, TaskLog
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class TaskWorkload:
         config: TaskRunnerConfig,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         executors: Mapping[str, Executor],
         entropy: random.Random,
         on_idle: Callable[[], None],
@@ -53,12 +56,13 @@ class TaskWorkload:
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._channel: Channel | None = None
         self._tasks: dict[str, TaskInFlight] = {}
         self._no_tasks = asyncio.Event()
         self._no_tasks.set()
         self._types = {
-            name: ServedType(name, executor, config.max_concurrency, clock, counters, self._send, entropy)
+            name: ServedType(name, executor, config.max_concurrency, clock, counters, observers, self._send, entropy)
             for name, executor in executors.items()
         }
         self._refusing = False
@@ -93,6 +97,11 @@ class TaskWorkload:
     def offers_missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
         return max(served.offers.missing_for for served in self._types.values())
+
+    @property
+    def tasks(self) -> tuple[RunningTask, ...]:
+        """The tasks that hold a slot, in the order in which they were accepted."""
+        return tuple(task.seen() for task in self._tasks.values())
 
     def _send(self, message: RunnerMessage) -> None:
         if self._channel is not None:
@@ -159,7 +168,9 @@ class TaskWorkload:
         reason = self._why_not(message, served)
         if reason is not None:
             self._counters.add(Count.TASKS_REJECTED)
-            log.info("Rejected task %s: %s", message.task_id, reason)
+            if self._observers:
+                self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
+            _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
         elif served is not None and self._channel is not None:
             self._idle.stop()
@@ -173,6 +184,7 @@ class TaskWorkload:
                 self._config,
                 self._clock,
                 self._counters,
+                self._observers,
                 self._on_finished,
             )
         if served is not None:
@@ -190,7 +202,9 @@ class TaskWorkload:
     def _on_settings(self, message: TaskSettings) -> None:
         task = self._tasks.get(message.task_id)
         if task is None:
-            log.warning("Ignored settings for a task that is not here: %s", message.task_id)
+            _log_of(message.task_id).warning(
+                "Ignored settings for a task that is not here: %s", message.task_id, extra=SAYS_IT
+            )
         else:
             task.start(message.settings)
 
@@ -233,3 +247,8 @@ class TaskWorkload:
     def _watch_idleness(self) -> None:
         if self._counting_idle_time and not self._tasks:
             self._idle.set(self._config.auto_shutdown_timeout)
+
+
+def _log_of(task_id: str) -> TaskLog:
+    """The log of a task that is not here."""
+    return TaskLog(log, TaskIdentity(task_id))

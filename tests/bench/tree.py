@@ -113,6 +113,21 @@ def _cpu_time(pid: int) -> float:
         return 0.0
 
 
+def wake_ups_of(pids: Iterable[int]) -> int:
+    """How often processes have slept and gone on since they were started, all their threads included."""
+    return sum(_wake_ups(pid) for pid in pids)
+
+
+def _wake_ups(pid: int) -> int:
+    count = 0
+    with contextlib.suppress(OSError):  # gone in the meantime
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for line in (thread / "status").read_bytes().splitlines():
+                if line.startswith(b"voluntary_ctxt_switches:"):
+                    count += int(line.split()[1])
+    return count
+
+
 class PeakMemory:
     """Looks at the memory of some processes again and again; used as a context manager."""
 

@@ -19,6 +19,10 @@ class BenchFailed(Exception):
     """A task did not do what it is measured for: there is nothing to show."""
 
 
+class CannotMeasure(Exception):
+    """This machine lacks what a scenario needs: the others are measured without it."""
+
+
 @attrs.define
 class Work:
     """One task, to be run again and again."""

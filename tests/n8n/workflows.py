@@ -43,11 +43,19 @@ class Code:
 
 
 @attrs.frozen
+class Setting:
+    """A Set node that makes an item with one field, a number, of an expression."""
+
+    field: str
+    expression: str
+
+
+@attrs.frozen
 class Flow:
-    """A webhook with a Code node, or several in a row; the items of the last one are the answer."""
+    """A webhook with a node, or several in a row; the items of the last one are the answer."""
 
     path: str
-    nodes: tuple[Code, ...]
+    nodes: tuple[Code | Setting, ...]
 
 
 @attrs.frozen
@@ -113,13 +121,19 @@ class _Drawing:
         }
         return self._node(f"webhook {path}", "webhook", 2, parameters, webhookId=path)
 
-    def _code(self, name: str, node: Code) -> Node:
+    def _code(self, name: str, node: Code | Setting) -> Node:
+        if isinstance(node, Setting):
+            return self._set(name, node)
         written_in = {Language.PYTHON: "pythonCode", Language.JAVASCRIPT: "jsCode"}[node.language]
         parameters = {"language": node.language.value, "mode": node.mode, written_in: node.code}
         more = {"onError": "continueRegularOutput"} if node.goes_on else {}
         return self._node(name, "code", 2, parameters, **more)
 
-    def _node(self, name: str, kind: str, version: int, parameters: dict[str, Any], **more: Any) -> Node:
+    def _set(self, name: str, node: Setting) -> Node:
+        assignment = {"id": node.field, "name": node.field, "value": node.expression, "type": "number"}
+        return self._node(name, "set", 3.4, {"assignments": {"assignments": [assignment]}, "options": {}})
+
+    def _node(self, name: str, kind: str, version: float, parameters: dict[str, Any], **more: Any) -> Node:
         node = {
             "id": name.replace(" ", "-"),
             "name": name,

@@ -129,7 +129,7 @@ def slots_offered_twice(patch: Patch) -> None:
 @_mutant("every_free_slot_is_offered")
 def expired_offers_not_renewed(patch: Patch) -> None:
     def expire(self: Offers) -> None:
-        self._expiry.clear()
+        self._open.clear()
 
     patch.setattr(Offers, "_expire", expire)
 
@@ -138,7 +138,7 @@ def expired_offers_not_renewed(patch: Patch) -> None:
 def offers_renewed_for_each_elapsed_window(patch: Patch) -> None:
     def forget(self: Offers) -> None:
         self._holding = False
-        self._expiry.clear()
+        self._open.clear()
         self.refresh()
 
     patch.setattr(Offers, "forget", forget)

@@ -36,6 +36,7 @@ from runner.protocol.messages import (
     Info,
     RpcResponse,
     TaskCancel,
+    TaskDataResponse,
     TaskDone,
     TaskError,
     TaskOffer,
@@ -358,6 +359,23 @@ def test_settings_are_the_same_on_both_sides_of_the_size_that_is_large(size: int
     frame = as_settings(task_id, of_size(size))
     assert plain(settings_in(frame)) == plain(settings_in(as_others_write(frame)))
     assert bytes(settings_in(frame).settings) == of_size(size)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'{"type":"broker:rpcresponse","taskId":"t","callId":"c","status":"success","data":',
+        b'{"type":"broker:taskdataresponse","taskId":"t","requestId":"r","data":',
+    ],
+)
+@pytest.mark.parametrize("size", [LARGE - 1, LARGE, LARGE + 1, 2 * MIB])
+def test_large_answers_are_not_read_either(start: bytes, size: int) -> None:
+    frame = start + of_size(size) + b"}"
+    message = decode_broker_message(frame)
+    assert plain(message) == plain(decode_broker_message(as_others_write(frame)))
+    bad = decode_broker_message(start + of_size(size)[:-2] + b"\x00}}")
+    assert isinstance(bad, RpcResponse | TaskDataResponse)
+    assert bytes(bad.data).endswith(b"\x00}")
 
 
 @settings(deadline=None, max_examples=50)

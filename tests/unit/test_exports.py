@@ -20,28 +20,43 @@ from tests.support import ROOT
 RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
+    "ConnectionFailure",
     "ConnectionLost",
     "Count",
     "Executor",
+    "ExecutorStatus",
+    "FailureKind",
     "FunctionExecutor",
+    "Inspectable",
+    "LayerStatus",
     "Limited",
     "N8n",
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Observer",
+    "OfferAccepted",
     "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
+    "RunningTask",
     "SandboxExecutor",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
     "TaskContext",
     "TaskFailed",
+    "TaskFinished",
+    "TaskIdentity",
+    "TaskOutcome",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "TaskStarted",
+    "TaskTurnedAway",
     "Transport",
     "TransportFailed",
     "Unreachable",
@@ -50,6 +65,7 @@ RUNNER = {
 ERRORS: dict[str, dict[str, object]] = {
     "AlreadyStarted": {"state": "listening"},
     "AuthenticationFailed": {"status": 403, "why": "the token is wrong"},
+    "CannotListen": {"host": "::1", "port": 5681, "why": "in use"},
     "ConfigurationError": {"problems": ("a port is wrong", "a timeout is wrong")},
     "ConnectionLost": {"why": "reset by peer", "code": 1001},
     "N8nRefused": {"message": "No such node", "description": "Look again."},
@@ -249,7 +265,7 @@ import asyncio
 
 from msgspec import Raw
 
-from runner import TaskRequest, TaskRunner, TaskRunnerConfig
+from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
 
 config = TaskRunnerConfig(grant_token="x")
 TaskRunnerConfig({"x"})  # error: call-arg
@@ -285,6 +301,11 @@ def use(runner: TaskRunner) -> None:
     runner.state = runner.state  # error: misc
     runner.counters["TASKS_DONE"]  # error: index
     asyncio.run(runner.stop)  # error: arg-type
+    runner.observe(not_a_coroutine)  # error: arg-type
+
+
+class Watcher(Observer):
+    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override
 """
 
 

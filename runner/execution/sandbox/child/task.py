@@ -11,6 +11,8 @@ from typing import Any
 from runner.execution.sandbox.child import results
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import BadSettings, Failure
+from runner.execution.sandbox.child.given.provider import Provider
+from runner.execution.sandbox.child.given.records import Record
 from runner.execution.sandbox.child.user_code import UserCode
 from runner.execution.sandbox.child.writing import ResultWriter
 
@@ -23,12 +25,25 @@ TOGETHER = 64
 class Task:
     """A task that is ready to run."""
 
-    def __init__(self, settings: Settings, code: UserCode, writer: ResultWriter, around: Surroundings) -> None:
-        """The task that `settings` describe; its result goes to the `writer`."""
+    def __init__(
+        self,
+        settings: Settings,
+        code: UserCode,
+        writer: ResultWriter,
+        around: Surroundings,
+        provider: Provider | None = None,
+    ) -> None:
+        """The task that `settings` describe.
+
+        Parameters:
+            writer: where its result goes.
+            provider: gives the code what it needs beside its items, if it needs more.
+        """
         self._settings = settings
         self._code = code
         self._writer = writer
         self._around = around
+        self._provider = provider
         self._continues_on_fail = settings.get("continueOnFail") is True
 
     def run(self) -> None:
@@ -38,13 +53,18 @@ class Task:
             Failure: there is no result.
         """
         MODES[self._settings["nodeMode"]][1](self)
+        if self._provider is not None:
+            try:
+                self._provider.leave()
+            except BaseException as error:  # noqa: BLE001 - it writes what the code has noted, whatever that is
+                raise self._told_to_users(error) from None
 
     def run_for_all(self) -> None:
         """Run the code once, with all items."""
         is_tool = "query" in self._settings
         convert = results.of_tool if is_tool else results.of_all_items
         try:
-            returned = self._code.run(self._given("_items", self._settings["items"]))
+            returned = self._code.run(self._given("_items", self._settings["items"], 0))
             gc.disable()  # nothing is kept that could become garbage
             self._writer.write(convert(returned))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
@@ -60,7 +80,7 @@ class Task:
         outputs: list[tuple[int, Any]] = []
         for index, item in enumerate(self._settings["items"]):
             try:
-                output = results.of_one_item(self._code.run(self._given("_item", item)), index)
+                output = results.of_one_item(self._code.run(self._given("_item", item, index)), index)
             except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
                 self._write_all(outputs)  # an earlier one may be why the task fails
                 outputs.clear()
@@ -96,9 +116,10 @@ class Task:
             raise failure from None
         return results.error_item(failure.message, index)
 
-    def _given(self, name: str, value: Any) -> dict[str, Any]:
-        """What the code finds: its input, and the query if it is a tool."""
-        return {name: value, "_query": self._settings.get("query")}
+    def _given(self, name: str, value: Any, index: int) -> dict[str, Any]:
+        """What the code finds: its input, the query if it is a tool, and what else it needs."""
+        given = {name: value, "_query": self._settings.get("query")}
+        return given if self._provider is None else {**given, **self._provider.given(index)}
 
     def _told_to_users(self, error: BaseException) -> Failure:
         """What the user is told of whatever the code raises; so may what it returned, in a `__str__` for instance."""
@@ -112,14 +133,17 @@ MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
 """What the code is given in each mode, and how it is run."""
 
 
-def read_settings(payload: bytes | bytearray | memoryview) -> Settings:
+def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
+
+    Parameters:
+        as_records: whether what is in them is to be read as attributes, too.
 
     Raises:
         BadSettings: they are not those of a Code node.
     """
     try:
-        settings = json.loads(str(payload, "utf-8"))
+        settings = json.loads(str(payload, "utf-8"), object_hook=Record if as_records else None)
     except ValueError as error:
         raise BadSettings(str(error)) from None
     except RecursionError:

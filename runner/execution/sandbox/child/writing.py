@@ -14,6 +14,7 @@ from typing import Any
 from runner.execution.sandbox import parts
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
 from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
+from runner.execution.sandbox.child.given.records import Record
 
 Send = Callable[[int, bytes], None]
 
@@ -266,7 +267,7 @@ def _is_large(value: Any) -> bool:
             left -= len(each)
         elif kind in ATOMS:
             left -= SIZE_OF_ATOMS
-        elif kind is dict:
+        elif kind is dict or kind is Record:
             left -= SIZE_OF_MEMBERS * len(each)
             waiting += each.values()
             try:

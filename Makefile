@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-n8n soak docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-n8n soak docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -64,6 +64,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## every figure that is claimed, beside the machine's limits; JSON=file keeps them. Some minutes
 	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m tests.bench.execution $(if $(JSON),--json $(JSON))
+
+bench-check: $(VENV)/.dev  ## what a task costs, compared with tests/bench/baseline.json; RENEW=1 writes that anew
+	$(BIN)/python -m tests.bench.check $(if $(RENEW),--renew)
 
 bench-n8n: $(VENV)/.dev  ## what a Code node costs in a real n8n, which is installed if it is not there
 	bash $(N8N_SCRIPTS)/setup.sh

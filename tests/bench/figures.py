@@ -97,10 +97,15 @@ def table(measured: Runs) -> str:
     """The rows of what was measured, for people."""
     rows: list[Row] = [HEAD]
     rows += [_row(figure, measured[figure.name]) for figure in FIGURES if measured.get(figure.name)]
+    return in_columns(rows, left=2)
+
+
+def in_columns(rows: Sequence[Sequence[str]], left: int) -> str:
+    """Rows as lines of text, the first `left` columns to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
+            cell.ljust(width) if place < left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

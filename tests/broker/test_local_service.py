@@ -296,6 +296,11 @@ def test_the_environment_is_blocked_unless_some_of_it_is_given() -> None:
     assert (given["env"], given["isEnvAccessBlocked"]) == ({"A": "b"}, False)
 
 
+def test_an_execution_has_a_node_before_the_code() -> None:
+    with pytest.raises(ValueError, match="before"):
+        Execution(before=())
+
+
 async def test_functions_fail_with_the_error_that_embedders_may_raise_too() -> None:
     with pytest.raises(CallFailed, match="There is no item 5"):
         await LocalService().call("helpers.assertBinaryData", [5, "a"])

@@ -135,7 +135,18 @@ TESTING = {
     "fired_sequences",
     "legal_sequences",
 }
-BROKER = {"BrokerLimits", "EmbeddedBroker", "EndOfTask", "RequestedTask", "TaskBroker", "TaskEnd", "Violation"}
+BROKER = {
+    "BrokerLimits",
+    "CallFailed",
+    "EmbeddedBroker",
+    "EndOfTask",
+    "NodeTypeWanted",
+    "RequestedTask",
+    "TaskBroker",
+    "TaskEnd",
+    "TaskService",
+    "Violation",
+}
 
 
 def test_the_public_names_are_exactly_these() -> None:

@@ -162,8 +162,13 @@ class TaskRunner:
 
     @property
     def executor_status(self) -> ExecutorStatus:
-        """What the executors tell of themselves, as far as they do."""
+        """What the executors tell of themselves; nothing of those that do not."""
         return self._executors.status()
+
+    @property
+    def slots(self) -> int:
+        """How many tasks may run at the same time, of all types together."""
+        return self._workload.slots
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Have `observer` hear of what happens from now on, until the function that this returns is called."""

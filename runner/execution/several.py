@@ -22,6 +22,18 @@ class Executors:
         self._each = list({id(executor): executor for executor in by_type.values()}.values())
         self._on_failed_close = on_failed_close
 
+    def status(self) -> ExecutorStatus:
+        """What those that can be looked into tell of themselves, together."""
+        told = [executor.status() for executor in self._each if isinstance(executor, Inspectable)]
+        return ExecutorStatus(
+            layers=next((status.layers for status in told if status.layers), ()),
+            running={task: process for status in told for task, process in status.running.items()},
+            waiting=tuple(process for status in told for process in status.waiting),
+            others=tuple(process for status in told for process in status.others),
+            workers_started=sum(status.workers_started for status in told),
+            zygotes_started=sum(status.zygotes_started for status in told),
+        )
+
     async def start(self) -> None:
         """Start all, one after the other. Raises what the first raises that cannot start."""
         for executor in self._each:
@@ -35,15 +47,3 @@ class Executors:
             except Exception:
                 log.exception("The executor %s failed to close, which is a bug", type(executor).__name__)
                 self._on_failed_close()
-
-    def status(self) -> ExecutorStatus:
-        """What those tell of themselves that do, taken together."""
-        told = [executor.status() for executor in self._each if isinstance(executor, Inspectable)]
-        return ExecutorStatus(
-            layers=tuple(layer for status in told for layer in status.layers),
-            running={task_id: process for status in told for task_id, process in status.running.items()},
-            waiting=tuple(process for status in told for process in status.waiting),
-            others=tuple(process for status in told for process in status.others),
-            workers_started=sum(status.workers_started for status in told),
-            zygotes_started=sum(status.zygotes_started for status in told),
-        )

@@ -42,6 +42,11 @@ class ServedType:
         self._max_concurrency = max_concurrency
         self.offers = Offers(name, clock, counters, observers, self._free_slots, send, entropy)
 
-    def _free_slots(self) -> int:
+    @property
+    def slots(self) -> int:
+        """How many of its tasks may run at the same time, at this moment."""
         concurrency = None if self._limited is None else self._limited.concurrency
-        return (self._max_concurrency if concurrency is None else concurrency) - self.running
+        return self._max_concurrency if concurrency is None else concurrency
+
+    def _free_slots(self) -> int:
+        return self.slots - self.running

@@ -99,6 +99,11 @@ class TaskWorkload:
         return max(served.offers.missing_for for served in self._types.values())
 
     @property
+    def slots(self) -> int:
+        """How many tasks may run at the same time, of all types together."""
+        return sum(served.slots for served in self._types.values())
+
+    @property
     def tasks(self) -> tuple[RunningTask, ...]:
         """The tasks that hold a slot, in the order in which they were accepted."""
         return tuple(task.seen() for task in self._tasks.values())

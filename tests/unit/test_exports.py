@@ -63,7 +63,7 @@ RUNNER = {
 ERRORS: dict[str, dict[str, object]] = {
     "AlreadyStarted": {"state": "listening"},
     "AuthenticationFailed": {"status": 403, "why": "the token is wrong"},
-    "CannotListen": {"host": "::1", "port": 5681, "why": "in use"},
+    "CannotListen": {"host": "127.0.0.1", "port": 5681, "why": "address already in use"},
     "ConfigurationError": {"problems": ("a port is wrong", "a timeout is wrong")},
     "ConnectionLost": {"why": "reset by peer", "code": 1001},
     "N8nRefused": {"message": "No such node", "description": "Look again."},

@@ -130,15 +130,6 @@ class Executor(Protocol):
         """Let go of everything. Called when no task is left."""
 
 
-@runtime_checkable
-class Limited(Protocol):
-    """An executor that says itself how many tasks it takes at a time."""
-
-    @property
-    def concurrency(self) -> int | None:
-        """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""
-
-
 @attrs.frozen
 class LayerStatus:
     """What one layer of the confinement of tasks achieved: `complete`, `partial` or `missing`, and why not more."""
@@ -175,3 +166,12 @@ class Inspectable(Protocol):
 
     def status(self) -> ExecutorStatus:
         """What it tells of itself at this moment. Returns at once."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An executor that says itself how many tasks it takes at a time."""
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""

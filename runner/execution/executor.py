@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,15 @@ class Nobody:
         raise N8nRefused("There is no n8n to ask for data")
 
 
+PYTHON = "python"
+"""The task type of n8n's Python Code node."""
+
+
+def task_log(task_id: str, task_type: str) -> logging.LoggerAdapter[logging.Logger]:
+    """A logger for what an executor has to say about a task: its records have both as attributes."""
+    return logging.LoggerAdapter(logging.getLogger("runner.task"), {"task_id": task_id, "task_type": task_type})
+
+
 @attrs.frozen
 class TaskRequest:
     """One task to run.
@@ -61,12 +71,20 @@ class TaskRequest:
         settings: what the broker sent along, a JSON value that nobody has looked into.
         print: to be called with the arguments of each `print`, a JSON list, as it happens. Harmless at any time.
         n8n: to be asked on behalf of the task.
+        task_type: the type that it was requested as.
+        log: a logger for what there is to say about the task.
     """
 
     task_id: str
     settings: Raw
     print: Callable[[Raw], None] = attrs.field(repr=False, eq=False)
     n8n: N8n = attrs.field(factory=Nobody, repr=False, eq=False)
+    task_type: str = PYTHON
+    log: logging.LoggerAdapter[logging.Logger] = attrs.field(
+        default=attrs.Factory(lambda self: task_log(self.task_id, self.task_type), takes_self=True),
+        repr=False,
+        eq=False,
+    )
 
 
 @attrs.frozen
@@ -89,6 +107,8 @@ class Executor(Protocol):
 
     What a task does is the executor's business: bad settings, failing code, dying processes and forged results all
     come out of `execute` as `TaskFailed`. Any other exception is a bug of the executor.
+
+    How many tasks it is given at a time is `max_concurrency`, unless it is a `Limited` one, which says so itself.
     """
 
     async def start(self) -> None:
@@ -146,3 +166,12 @@ class Inspectable(Protocol):
 
     def status(self) -> ExecutorStatus:
         """What it tells of itself at this moment. Returns at once."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An executor that says itself how many tasks it takes at a time."""
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runner.broker.buffers import SLICE
 from runner.broker.local import Binaries, DirectHttp, Execution, Http, LocalNode, LocalService, NoHttp
 from runner.broker.service import CallFailed
 from tests.broker.by_hand import SETTINGS, HandMadeRunner, connected, listening
@@ -215,6 +216,15 @@ async def test_a_new_content_has_a_new_id_and_leaves_the_old_one_as_it_was() -> 
         assert new == {**old, "id": new["id"], "bytes": 5, "fileSize": "5 B"}
         assert await task.call("getBinaryDataBuffer", 0, old) == b"old"
         assert await task.call("getBinaryDataBuffer", 0, new) == b"newer"
+
+
+@pytest.mark.parametrize("size", [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE])
+async def test_contents_of_any_size_arrive_whole(tmp_path: Path, size: int) -> None:
+    content = bytes(number % 251 for number in range(size))
+    (tmp_path / "file").write_bytes(content)
+    binaries = Binaries()
+    async with served_locally(execution_with({"file": binaries.attach(tmp_path / "file")}), binaries) as task:
+        assert await task.call("getBinaryDataBuffer", 0, "file") == content
 
 
 @pytest.mark.parametrize(

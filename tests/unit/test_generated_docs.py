@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
+import generate
 import pytest
 
+from statemachine import TASK
 from tests.support import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def load() -> ModuleType:
-    """`docs/generate.py`, which is a script and no module of a package."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = load()
 GENERATED = [
     "README.md",
     *(f"docs/{name}" for name in generate.PAGES),
@@ -70,7 +59,7 @@ def test_a_picture_is_stale_when_its_table_has_changed_without_being_drawn(
     def never() -> str:
         raise AssertionError("a check draws nothing")
 
-    monkeypatch.setitem(generate.PICTURES, "task.svg", (generate.TASK.to_dot() + "// changed", never))
+    monkeypatch.setitem(generate.PICTURES, "task.svg", (TASK.to_dot() + "// changed", never))
     assert generate.main(["--check"], copy) == 1
     assert capsys.readouterr().err == "docs/pictures/task.svg is stale: run `make docs`\n"
 

@@ -97,13 +97,13 @@ class SandboxExecutor:
             log.info("Confinement of tasks: %s", report)
             return
         log.warning("Confinement of tasks is not complete: %s", report)
-        lacking = "; ".join(f"{result.layer}: {result.why}" for result in report.lacking())
+        lacking = {result.layer: result.why for result in report.lacking()}
         if self._config.confinement == "required":
-            raise SandboxFailed(f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})")
+            why = "N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_CONFINEMENT", lacking=lacking)
         if self._config.language == "full":
-            raise SandboxFailed(
-                f"N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not ({lacking})"
-            )
+            why = "N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_LANGUAGE", lacking=lacking)
 
     async def close(self) -> None:
         """End everything, and remove what is left on disk. Comes to its end also when it is cancelled."""

@@ -1,4 +1,4 @@
-"""Those who watch the runner of `n8n-runner start`: its status server, error reports, spans. Each only if asked for."""
+"""Those who watch the runner of `n8n-runner start`: its status server, error reports, spans, if they are asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig
+from runner.observe.causes import CauseWatch
 from runner.observe.outlet import Outlet
 from runner.task_runner import TaskRunner
 
@@ -30,6 +32,7 @@ async def watched(runner: TaskRunner, outlet: Outlet) -> AsyncIterator[None]:
             await _report_errors(stack, config)
         if config.otlp_endpoint:
             await _trace_tasks(stack, runner)
+        stack.enter_context(CauseWatch(runner, SystemClock()))
         yield
 
 

@@ -25,7 +25,7 @@ class TaskContext:
     Parameters:
         task_id: the broker's name for the task.
         task_type: the type that it was requested as.
-        log: a logger whose records carry both, as attributes of these names.
+        log: a logger whose records carry the identity of the task, a `TaskIdentity`, as their attribute `task`.
         n8n: to be asked on behalf of the task, while it runs.
     """
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, Outcome, TaskRequest
+from runner.execution.executor import TASK_LOG, Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import (
     Observer,
@@ -235,7 +235,8 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type)
+        task_log = TaskLog(TASK_LOG, self._identity())
+        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""

@@ -1,4 +1,4 @@
-"""The public API as people write it. Nobody runs this: mypy has to accept every line, in strict mode."""
+"""Runners as people write them. Nobody runs this: type checkers have to accept every line, in strict mode."""
 
 from __future__ import annotations
 

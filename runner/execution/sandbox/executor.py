@@ -66,6 +66,11 @@ class SandboxExecutor:
         """What the confinement of tasks achieved; empty before `start()`."""
         return self._pool.report if self._pool is not None else Report()
 
+    @property
+    def preload_problems(self) -> tuple[str, ...]:
+        """A line for each module that could not be imported beforehand; empty before `start()`."""
+        return self._pool.problems if self._pool is not None else ()
+
     async def start(self) -> None:
         """Start the zygote, and say what confines the tasks.
 

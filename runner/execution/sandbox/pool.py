@@ -44,6 +44,8 @@ class Pool:
             spawn: starts a zygote, or raises OSError.
         """
         self.report = Report()
+        self.problems: tuple[str, ...] = ()
+        """A line for each module that could not be imported beforehand."""
         self._order = order
         self.ahead = ahead
         """How many workers wait for tasks."""
@@ -96,6 +98,7 @@ class Pool:
             for line in zygote.problems:
                 log.warning("Preloading: %s", line)
             self.report = zygote.report
+            self.problems = tuple(zygote.problems)
             self._zygote = zygote
             self._born = self._clock.now()
             self._fill()

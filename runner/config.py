@@ -27,6 +27,7 @@ from runner.variables import (
     Variable,
     declared,
     read_text,
+    source_of,
 )
 
 GIB = 1024**3
@@ -283,22 +284,11 @@ class TaskRunnerConfig(SandboxConfig):
         """
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for field, variable in variables():
-            try:
-                text = read_text(variable, environment, _read_file)
-            except ValueError as error:
-                problems.append(str(error))
-                continue
-            if text is None:
-                continue
-            try:
-                value = variable.kind.parse(text)
-            except ValueError:
-                value = text
-            if variable.kind.check(value):
-                values[field] = value
-            else:
-                problems.append(variable.problem(value))
+        for reading in readings(environment):
+            if reading.problem:
+                problems.append(reading.problem)
+            elif reading.source:
+                values[reading.field] = reading.value
         try:
             config = cls(**values)
         except ConfigurationError as error:
@@ -307,6 +297,42 @@ class TaskRunnerConfig(SandboxConfig):
         if problems:
             raise ConfigurationError(problems)
         return config
+
+
+@attrs.frozen
+class Reading:
+    """What an environment says of one variable.
+
+    Parameters:
+        source: the variable that says it, `X` or `X_FILE`; empty where the default holds.
+        problem: why the value cannot be used; empty if it can.
+    """
+
+    field: str
+    variable: Variable
+    source: str = ""
+    value: Any = attrs.field(default=None, repr=False)
+    problem: str = ""
+
+
+def readings(environment: Mapping[str, str]) -> Iterator[Reading]:
+    """What an environment says of each variable, in the order of the table."""
+    for field, variable in variables():
+        source = source_of(variable, environment) or ""
+        try:
+            text = read_text(variable, environment, _read_file)
+        except ValueError as error:
+            yield Reading(field, variable, source, problem=str(error))
+            continue
+        if text is None:
+            yield Reading(field, variable)
+            continue
+        try:
+            value = variable.kind.parse(text)
+        except ValueError:
+            value = text
+        problem = "" if variable.kind.check(value) else variable.problem(value)
+        yield Reading(field, variable, source, value, problem)
 
 
 def _already_said(line: str, problems: list[str]) -> bool:

@@ -268,6 +268,15 @@ def is_set(kind: Kind, text: str) -> bool:
     return bool(text.strip()) or isinstance(kind, Names)
 
 
+def source_of(variable: Variable, environment: Mapping[str, str]) -> str | None:
+    """Which of the two forms of a variable counts, `X` or `X_FILE`; None if neither says anything."""
+    text = environment.get(variable.name)
+    if text is not None and is_set(variable.kind, text):
+        return variable.name
+    name = variable.name + "_FILE"
+    return name if environment.get(name, "").strip() else None
+
+
 def read_text(variable: Variable, environment: Mapping[str, str], read: Callable[[str], str]) -> str | None:
     """What the environment says of a variable, directly or through its `_FILE` form; None if nothing.
 
@@ -279,12 +288,12 @@ def read_text(variable: Variable, environment: Mapping[str, str], read: Callable
     Raises:
         ValueError: the file cannot be read; the text is a line for people.
     """
-    text = environment.get(variable.name)
-    if text is not None and is_set(variable.kind, text):
-        return text
-    path = environment.get(variable.name + "_FILE", "").strip()
-    if not path:
+    source = source_of(variable, environment)
+    if source is None:
         return None
+    if source == variable.name:
+        return environment[source]
+    path = environment[source].strip()
     try:
         text = read(path).strip()
     except (OSError, ValueError) as error:

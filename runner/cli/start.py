@@ -32,6 +32,9 @@ by environment variables, the same as n8n's own runner; all that is needed is
 
 The first signal lets tasks finish within the graceful timeout; a second one ends everything at once."""
 
+READ_BUFFERS = 1024**2
+"""More than anything is read into, in bytes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -54,11 +57,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run a task runner that the environment configures."""
     began = SystemClock().now()
+    _keep_buffers_at_hand()
     parent = Parent.of(os.environ)
     code = _run(arguments, parent)
     if code is not ExitCode.OK:
         parent.pace(began)
     return code
+
+
+def _keep_buffers_at_hand() -> None:
+    """Have the C library keep what it allocates for a read, rather than ask the kernel for it each time.
+
+    It does so with everything that is smaller than the largest block it has seen freed. asyncio reads into 256 KiB,
+    which without this are mapped, and unmapped, for every message of a few bytes.
+    """
+    bytearray(READ_BUFFERS)
 
 
 def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:

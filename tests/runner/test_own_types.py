@@ -172,6 +172,7 @@ async def test_the_function_knows_its_task_and_logs_and_prints_for_it(
         request = broker.request(as_raw({}), "own")
         assert result_of(await request.end()) == [request.task_id, "own"]
     assert printed(request.prints) == [["half", "0.5", "None", "?"]]
+    assert [record.message for record in caplog.records if record.message.endswith('for a request of the type "own"')]
     record = next(record for record in caplog.records if record.message == "working")
     assert record.name == "runner.task"
     task = record.__dict__["task"]
@@ -349,6 +350,26 @@ async def test_a_timeout_cancels_the_function(scripted: ScriptedBroker, clock: M
         assert (await connection.expect("runner:taskerror"))["error"] == {
             "message": "Task execution timed out after 20 seconds"
         }
+
+
+async def test_a_function_that_swallows_its_cancellation_does_not_make_it_undone(broker: EmbeddedBroker) -> None:
+    started = asyncio.Event()
+
+    async def stubborn(_: Settings, __: TaskContext) -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "as if nothing had happened"
+        return "never"
+
+    async with serving(broker, {"own": FunctionExecutor(stubborn, concurrency=1)}) as runner:
+        task = broker.request(as_raw({}), "own")
+        await started.wait()
+        broker.rules.cancel(task)
+        assert (await task.end()).how is TaskEnd.CANCELLED
+        await eventually(lambda: runner.counters[Count.TASKS_CANCELLED] == 1)
+        assert runner.counters[Count.TASKS_DONE] == 0
 
 
 async def test_a_lost_connection_cancels_the_function(broker: EmbeddedBroker) -> None:

@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench soak docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-n8n soak docs pins clean
 
 setup: $(VENV)/.runtime
 
@@ -57,14 +57,20 @@ simulate: $(VENV)/.dev  ## SEED=n [HOURS=n] [STORY=1] runs a seed again; HOURS=n
 		$(if $(JOBS),--jobs $(JOBS)) $(if $(STORY),--story) $(if $(FLEET),--fleet)
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check . docs/examples/library
+	$(BIN)/ruff check . docs/examples/library
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 
-bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench.startup
-	$(BIN)/python -m tests.bench.execution
+bench: $(VENV)/.dev  ## every figure that is claimed, beside the machine's limits; JSON=file keeps them. Some minutes
+	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m tests.bench.execution $(if $(JSON),--json $(JSON))
+
+bench-check: $(VENV)/.dev  ## what a task costs, compared with tests/bench/baseline.json; RENEW=1 writes that anew
+	$(BIN)/python -m tests.bench.check $(if $(RENEW),--renew)
+
+bench-n8n: $(VENV)/.dev  ## what a Code node costs in a real n8n, which is installed if it is not there
+	bash $(N8N_SCRIPTS)/setup.sh
+	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m tests.bench.execution --only n8n
 
 MINUTES ?= 60
 

@@ -9,5 +9,3 @@ exclude_patterns = ["_build", "examples"]
 html_theme = "alabaster"
 autodoc_typehints = "description"
 nitpicky = True
-# GitHub draws the diagrams; the site shows their text until it gets pictures of its own
-suppress_warnings = ["misc.highlighting_failure"]

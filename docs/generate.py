@@ -1,22 +1,33 @@
-"""Writes the parts of the documentation that are made from tables; with --check, only says which are stale."""
+"""Writes the parts of the documentation that are made from tables; with --check, only says which are stale.
+
+Pictures are drawn by Graphviz, whose versions draw differently: one is stale when what it was drawn from has changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any
+
+from dashboard import dashboard
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox.child.conversion_table import TABLE
+from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.observe.counters import Count
-from statemachine import CONNECTION, TASK, Table, to_mermaid
+from runner.observe.metrics import METRICS, Section
+from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change those, and run `make docs`. -->\n"
+MADE = "<!-- Made by docs/generate.py:"
 DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
 
@@ -44,6 +55,54 @@ dicts, a list of dataclass objects. Where it needs an object, so does whatever b
 
 **Refused** is what contains itself, what is nested too deeply (hundreds of levels are possible), and what the last
 table says. If a method of a value raises, such as its `__str__`, the task fails with this exception."""
+
+
+METRICS_INTRODUCTION = """
+# Metrics
+
+`n8n-runner start` serves these at `/metrics` for Prometheus, with `N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED=true`, on
+`N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST` and `N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT`. A program that embeds a runner serves
+them with `StatusServer`. A dashboard for Grafana, made from the same table, is in
+[deploy/grafana.json](deploy/grafana.json): Dashboards, New, Import.
+
+Two alerts that are worth having: `n8n_runner_ready == 0` for two minutes, and
+`increase(n8n_runner_crashes_total[1h]) > 0`, each of which is a bug.
+"""
+
+
+CODE_NODE = """# What code is given
+
+The names of n8n's JavaScript, with `_` for `$`. They are there without an import, and cost nothing when they are not
+named. What the code names is seen when it is compiled; what n8n knows of the execution is asked for once, when it is
+first needed, and of other nodes only those that are named: `_("Orders").all()` asks for `Orders`, while a name that is
+made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes.
+
+Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
+have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
+error that says what is.
+
+Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
+`x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a
+time, use threads, of which eight are answered at once: `ThreadPoolExecutor(8).map(fetch, addresses)`, or
+`asyncio.gather(*(asyncio.to_thread(fetch, address) for address in addresses))`, with `concurrent` or `asyncio` among
+the allowed modules. Credentials stay in n8n. What n8n refuses raises an exception with n8n's message, which the code
+may catch.
+
+[`n8n-runner run`](run.md) gives the same names without an n8n.
+
+## Against JavaScript
+
+{against}
+Not there are `$fromAI`, `$evaluateExpression` and the `DateTime` of Luxon, for which Python has `datetime`; nor the
+functions of `this.helpers` that n8n gives no task runner. Node settings are as they were written, expressions not
+worked out. An input without items gives an empty list and `None` where JavaScript raises an error.
+
+## With examples
+
+Each example is run by the tests, in [this execution](examples/execution.json): the nodes `Start`, `Customers`, `Orders`
+and the Code node, in this row, and `Refunds` behind it. `Orders` has given two items. What an example returns stands
+below it: the data of its first item.
+"""
 
 
 SANDBOX = """
@@ -77,11 +136,6 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 """
 
 
-def mermaid(table: Table[Any, Any, Any]) -> str:
-    """A diagram as GitHub draws it."""
-    return f"```mermaid\n{to_mermaid(table)}```\n"
-
-
 def rows(*cells: tuple[str, ...]) -> str:
     """Rows of a Markdown table, the first being its head."""
     head, *body = (f"| {' | '.join(row)} |" for row in cells)
@@ -109,8 +163,9 @@ def lifecycle() -> str:
         "enters it. Events that are not listed for a state change nothing.",
     ]
     for table in (CONNECTION, TASK):
-        parts += [f"## {table.name.capitalize()}", table.meaning, mermaid(table), _states(table), _events(table)]
-        parts += [_transitions(table), _effects(table)]
+        picture = f"![The {table.name} as a picture](pictures/{table.name}.svg)"
+        parts += [f"## {table.name.capitalize()}", table.meaning, picture]
+        parts += [_states(table), _events(table), _transitions(table), _effects(table)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -146,6 +201,22 @@ def counters() -> str:
     )
 
 
+def metrics() -> str:
+    """The page of the metrics."""
+    parts = [NOTICE.rstrip("\n"), METRICS_INTRODUCTION.strip()]
+    for section in Section:
+        table = rows(
+            ("metric", "kind", "labels", "meaning"),
+            *(
+                (f"`{each.full_name}`", each.kind.value, ", ".join(f"`{label}`" for label in each.labels), each.help)
+                for each in METRICS
+                if each.section is section
+            ),
+        )
+        parts += [f"## {section.value}", table.rstrip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
 def conversion() -> str:
     """The page of what becomes of values."""
     parts = [NOTICE.rstrip("\n"), CONVERSION]
@@ -154,6 +225,26 @@ def conversion() -> str:
             ("value", "becomes", "for example"), *((row.values, row.becomes, _examples(row.examples)) for row in group)
         )
         parts += [f"## {title}", table.rstrip("\n")]
+    return "\n\n".join(parts) + "\n"
+
+
+def code_node() -> str:
+    """The page of the names that code is given."""
+    uses = [(use, row) for row in NAMES.values() for use in row.uses]
+    against = rows(
+        ("Python", "JavaScript", "gives"),
+        *((f"`{use.python}`", f"`{use.javascript}`", use.meaning) for use, _ in uses),
+    )
+    parts = [NOTICE.rstrip("\n"), CODE_NODE.format(against=against).rstrip("\n")]
+    for name, row in NAMES.items():
+        parts += [f"### `{name}`", row.meaning]
+        for use in row.uses:
+            returned = json.dumps(use.result, ensure_ascii=False)
+            parts += [
+                f"`{use.python}`: {use.meaning}. In code for {use.mode}:",
+                indent(use.example, "    "),
+                f"→ `{returned}`",
+            ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -188,33 +279,77 @@ def readme(current: str) -> str:
     _, end, after = rest.partition(DIAGRAM_END)
     if not begin or not end:
         raise SystemExit("README.md has lost the two comments between which the diagram stands")
-    return before + begin + mermaid(CONNECTION) + end + after
+    return f"{before}{begin}```mermaid\n{CONNECTION.to_mermaid()}```\n{end}{after}"
 
 
-def pages() -> dict[Path, str]:
-    """Every generated file with what it should hold."""
-    readme_path = ROOT / "README.md"
-    return {
-        DOCS / "configuration.md": configuration(),
-        DOCS / "lifecycle.md": lifecycle(),
-        DOCS / "counters.md": counters(),
-        DOCS / "conversion.md": conversion(),
-        DOCS / "sandbox.md": sandbox(),
-        readme_path: readme(readme_path.read_text(encoding="utf-8")),
-    }
+def a_lost_connection() -> ConnectionMachine:
+    """A machine that has lost a connection, and listens on the next."""
+    event, machine = ConnectionEvent, ConnectionMachine(Journal(lambda: 0.0))
+    machine.fire(event.CONNECT)
+    for happened in (event.ACCEPTED, event.REGISTERED, event.LOST, event.RETRY):
+        machine.fire(happened, 1)
+    machine.fire(event.ACCEPTED, 2)
+    machine.fire(event.REGISTERED, 2)
+    return machine
 
 
-def main(arguments: list[str]) -> int:
+PAGES: dict[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "lifecycle.md": lifecycle,
+    "counters.md": counters,
+    "metrics.md": metrics,
+    "deploy/grafana.json": dashboard,
+    "code-node.md": code_node,
+    "conversion.md": conversion,
+    "sandbox.md": sandbox,
+}
+"""The generated pages below docs/, and what makes each."""
+
+LOST = a_lost_connection()
+
+PICTURES: dict[str, tuple[str, Callable[[], str]]] = {
+    "connection.svg": (CONNECTION.to_dot(), CONNECTION.to_svg),
+    "task.svg": (TASK.to_dot(), TASK.to_svg),
+    "lost-connection.svg": (LOST.to_dot(current=True, path=True), lambda: LOST.to_svg(current=True, path=True)),
+}
+"""The pictures below docs/pictures/: what each is drawn from, and what draws it."""
+
+
+def stale(root: Path) -> dict[Path, Callable[[], str]]:
+    """Every generated file below `root` that is not as it should be, with what makes it."""
+    readme_path = root / "README.md"
+    wanted = {root / "docs" / name: make for name, make in PAGES.items()}
+    wanted[readme_path] = lambda: readme(_text(readme_path))
+    changed = {path: make for path, make in wanted.items() if _text(path) != make()}
+    for name, (source, draw) in PICTURES.items():
+        path = root / "docs" / "pictures" / name
+        drawn, _, _ = _text(path).partition(MADE)
+        if _text(path) != signed(drawn, source):
+            changed[path] = lambda draw=draw, source=source: signed(draw(), source)  # type: ignore[misc]
+    return changed
+
+
+def signed(drawn: str, source: str) -> str:
+    """A picture with a comment at its end: the digests of what it was drawn from, and of what came of it."""
+    digests = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (source, drawn))
+    return f"{drawn}{MADE} {' '.join(digests)} -->\n"
+
+
+def _text(path: Path) -> str:
+    """What a file holds; nothing, if it is not there."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def main(arguments: list[str], root: Path = ROOT) -> int:
     """Write what is stale, or with --check name it and fail."""
-    stale = {
-        path: text for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    }
-    for path, text in stale.items():
+    changed = stale(root)
+    for path, make in changed.items():
         if "--check" in arguments:
-            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
+            print(f"{path.relative_to(root)} is stale: run `make docs`", file=sys.stderr)
         else:
-            path.write_text(text, encoding="utf-8")
-    return 1 if stale and "--check" in arguments else 0
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(make(), encoding="utf-8")
+    return 1 if changed and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from typing import Any
 import attrs
 
 from runner.errors import ConfigurationError
-from runner.sandbox_config import SandboxConfig
+from runner.sandbox_config import SandboxConfig, names_of
 from runner.variables import (
     METADATA_KEY,
     Choice,
     Flag,
+    Names,
     Number,
     Text,
     Uri,
@@ -191,23 +192,42 @@ class TaskRunnerConfig(SandboxConfig):
             "How much is logged.",
         ),
     )
+    log_format: str = attrs.field(
+        default="text",
+        metadata=declared(
+            "N8N_RUNNERS_LOG_FORMAT",
+            Choice(("text", "json")),
+            "`text` has the form of n8n's own runner, or a shorter one on a terminal; `json` is an object a line.",
+        ),
+    )
     no_color: str = attrs.field(
         default="", metadata=declared("NO_COLOR", Text(), "Never use colours.", fallback="not set")
     )
     health_check_server_enabled: bool = attrs.field(
         default=False,
-        metadata=declared("N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED", Flag(), "Answer health checks.", since=None),
+        metadata=declared(
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED",
+            Flag(),
+            "Answer health checks, and show the runner to people: /healthz, /readyz, /metrics, /status, /inspect.",
+        ),
     )
     health_check_server_host: str = attrs.field(
         default="127.0.0.1",
-        metadata=declared(
-            "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", Text(), "The address that answers health checks.", since=None
-        ),
+        metadata=declared("N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", Text(), "The address that answers health checks."),
     )
     health_check_server_port: int = attrs.field(
         default=5681,
         metadata=declared(
-            "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT", PORT, "The port that answers health checks.", since=None
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT", PORT, "The port that answers health checks; 0 picks a free one."
+        ),
+    )
+    health_check_server_names: frozenset[str] = attrs.field(
+        default=frozenset(),
+        converter=names_of,
+        metadata=declared(
+            "N8N_RUNNERS_HEALTH_CHECK_SERVER_NAMES",
+            Names(),
+            "Host names under which /status and /inspect may be read, beside addresses and names of private networks.",
         ),
     )
     sentry_dsn: str = attrs.field(

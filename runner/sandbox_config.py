@@ -16,7 +16,7 @@ DENIED_BUILTINS = Names().parse(
 """The official runner's default for N8N_RUNNERS_BUILTINS_DENY."""
 
 
-def _names(value: AbstractSet[str] | list[str] | tuple[str, ...]) -> frozenset[str]:
+def names_of(value: AbstractSet[str] | list[str] | tuple[str, ...]) -> frozenset[str]:
     """Let people who build a configuration by hand write a set or a list of names."""
     names: frozenset[str] = _frozen(value)
     return names
@@ -57,7 +57,7 @@ class SandboxConfig:
     )
     external_allow: frozenset[str] = attrs.field(
         default=frozenset(),
-        converter=_names,
+        converter=names_of,
         metadata=declared(
             "N8N_RUNNERS_EXTERNAL_ALLOW",
             Names(wildcard=True),
@@ -74,7 +74,7 @@ class SandboxConfig:
     )
     builtins_deny: frozenset[str] = attrs.field(
         default=DENIED_BUILTINS,
-        converter=_names,
+        converter=names_of,
         metadata=declared(
             "N8N_RUNNERS_BUILTINS_DENY",
             Names(),
@@ -104,7 +104,7 @@ class SandboxConfig:
     )
     preload: frozenset[str] = attrs.field(
         default=frozenset(),
-        converter=_names,
+        converter=names_of,
         metadata=declared(
             "N8N_RUNNERS_PRELOAD",
             Names(),

@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from statemachine.journal import Journal
+from statemachine.diagram import DrawableMachine
+from statemachine.journal import Entry, Journal
 from statemachine.machine import (
     EffectRow,
     EventRow,
@@ -262,7 +263,7 @@ REST_STATES = frozenset({_S.DISCONNECTED, _S.AUTH_FAILED})
 Observer = Callable[[ConnectionStep], None]
 
 
-class ConnectionMachine:
+class ConnectionMachine(DrawableMachine):
     """The connection table with its connection numbers, its journal and its observers.
 
     Not safe for threads, and not re-entrant: one consumer fires, one event after the other. An observer is called
@@ -311,3 +312,8 @@ class ConnectionMachine:
         for observer in self._observers:
             observer(step)
         return step
+
+    def _drawn(
+        self, current: bool, path: bool
+    ) -> tuple[Table[ConnectionState, ConnectionEvent, ConnectionEffect], ConnectionState | None, tuple[Entry, ...]]:
+        return CONNECTION, self.state if current else None, self.journal.entries if path else ()

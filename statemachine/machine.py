@@ -29,12 +29,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 from transitions import EventData, MachineError
 from transitions import Machine as _Engine
 from transitions import State as _EngineState
+
+from statemachine.diagram import DrawableMachine, to_dot, to_json, to_mermaid, to_svg
+
+if TYPE_CHECKING:  # a journal records the steps of this module
+    from statemachine.journal import Entry, Journal
 
 S = TypeVar("S", bound=Enum)
 E = TypeVar("E", bound=Enum)
@@ -108,6 +113,22 @@ class Table(Generic[S, E, F]):
         for row in self.transitions:
             for source in row.sources:
                 yield source, row
+
+    def to_mermaid(self, current: S | None = None, path: Iterable[Entry] = ()) -> str:
+        """The table as a Mermaid diagram; see `statemachine.to_mermaid`."""
+        return to_mermaid(self, current, path)
+
+    def to_dot(self, current: S | None = None, path: Iterable[Entry] = ()) -> str:
+        """The table as a Graphviz digraph; see `statemachine.to_dot`."""
+        return to_dot(self, current, path)
+
+    def to_svg(self, current: S | None = None, path: Iterable[Entry] = ()) -> str:
+        """The table as an SVG picture; see `statemachine.to_svg`."""
+        return to_svg(self, current, path)
+
+    def to_json(self, current: S | None = None, path: Iterable[Entry] = ()) -> str:
+        """The table as JSON; see `statemachine.to_json`."""
+        return to_json(self, current, path)
 
 
 @attrs.frozen
@@ -203,14 +224,15 @@ def _engine(table: Table[Any, Any, Any]) -> _Engine:
     return engine
 
 
-class Lifecycle(Generic[S, E, F]):
+class Lifecycle(DrawableMachine, Generic[S, E, F]):
     """One run through a table. Its state is moved by `fire()` and by nothing else."""
 
-    __slots__ = ("_engine", "_subject", "table")
+    __slots__ = ("_engine", "_subject", "journal", "table")
 
-    def __init__(self, table: Table[S, E, F]) -> None:
-        """A lifecycle at rest in the table's initial state."""
+    def __init__(self, table: Table[S, E, F], journal: Journal | None = None) -> None:
+        """A lifecycle at rest in the table's initial state, which writes every fired event into `journal`, if given."""
         self.table = table
+        self.journal = journal
         self._engine = _engine(table)
         self._subject = _Subject(table.initial)
 
@@ -230,6 +252,12 @@ class Lifecycle(Generic[S, E, F]):
             event: the event.
             why: one line for people, kept in the step and in the journal. Never a secret.
         """
+        step = self._step(event, why)
+        if self.journal is not None:
+            self.journal.record(step)
+        return step
+
+    def _step(self, event: E, why: str) -> Step[S, E, F]:
         subject = self._subject
         before: S = subject.state
         try:
@@ -238,3 +266,8 @@ class Lifecycle(Generic[S, E, F]):
             return Step(event, before, before, Outcome.IGNORED, why)
         leaving, entering = subject.take_notes()
         return Step(event, before, subject.state, Outcome.TAKEN, why, leaving, entering)
+
+    def _drawn(self, current: bool, path: bool) -> tuple[Table[S, E, F], S | None, tuple[Entry, ...]]:
+        if path and self.journal is None:
+            raise ValueError("the path is that of a journal, and this machine keeps none: it has to be made with one")
+        return self.table, self.state if current else None, self.journal.entries if path and self.journal else ()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import json
 import os
 import subprocess
@@ -17,58 +15,20 @@ from msgspec import Raw
 
 from runner import TaskRunnerConfig
 from runner.broker import EmbeddedBroker, EndOfTask
-from runner.clock import TimerHandle
+from statemachine.testing import VirtualClock
 
 ROOT = Path(__file__).parent.parent
 AUTH_TOKEN = "auth-token-of-the-tests"
 
 
-class ManualTimer:
-    """A call of the manual clock that has yet to be made."""
-
-    def __init__(self, when: float, callback: Callable[[], None]) -> None:
-        self.when = when
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class ManualClock:
+class ManualClock(VirtualClock):
     """Time that passes only when `advance` says so; the event loop's own time goes on beside it."""
 
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._timers: list[tuple[float, int, ManualTimer]] = []
-        self._order = itertools.count()
-
-    def now(self) -> float:
-        return self._now
-
-    def wall(self) -> float:
-        return 1_700_000_000.0 + self._now
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> TimerHandle:
-        timer = ManualTimer(self._now + delay, callback)
-        heapq.heappush(self._timers, (timer.when, next(self._order), timer))
-        return timer
-
-    @property
-    def pending(self) -> list[float]:
-        """How far away each pending call is, in seconds, nearest first."""
-        return sorted(when - self._now for when, _, timer in self._timers if not timer.cancelled)
-
     async def advance(self, seconds: float) -> None:
-        """Let time pass, making every call that falls due, in order, and letting coroutines react to it."""
-        end = self._now + seconds
-        while self._timers and self._timers[0][0] <= end + 1e-9:
-            when, _, timer = heapq.heappop(self._timers)
-            self._now = max(self._now, when)
-            if not timer.cancelled:
-                timer.callback()
-                await settle()
-        self._now = end
+        """Let time pass, making every call that falls due, in order, and letting coroutines react to each."""
+        until = self.now() + seconds
+        while self.make_next_call(until):
+            await settle()
         await settle()
 
 

@@ -7,6 +7,9 @@ import attrs
 MAX_MISSED_WINDOWS = 3
 MAX_DEFERRALS = 3
 MAX_USED_OFFERS = 1000
+MAX_QUESTIONS = 1000
+"""How many questions of one task may wait for their answers."""
+
 SILENCE = 2.0
 """A runner that is idle, offers nothing, and lets two requests expire this far apart is unresponsive, in seconds."""
 

@@ -19,10 +19,12 @@ import logging
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
 
+from runner.broker.desk import Desk
 from runner.broker.limits import (
     EVICTED,
     GOING_AWAY,
@@ -32,27 +34,24 @@ from runner.broker.limits import (
     BrokerLimits,
     Violation,
 )
-from runner.broker.runners import ConnectedRunner, Peer
+from runner.broker.runners import ConnectedRunner, Offer, Peer
+from runner.broker.service import TaskService
 from runner.broker.tasks import EndOfTask, RequestedTask, RequestState, TaskEnd, new_task_id
 from runner.clock import Alarm, Clock
 from runner.protocol.codec import STRING_CEILING, MalformedMessage, decode_runner_message, encode
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
-    LOG_NODE_OUTPUT,
     BrokerMessage,
     Drain,
     Info,
     InfoRequest,
-    NodeTypes,
     NodeTypesRequest,
     Rpc,
-    RpcResponse,
     RunnerMessage,
     RunnerRegistered,
     TaskAccepted,
     TaskCancel,
     TaskDataRequest,
-    TaskDataResponse,
     TaskDeferred,
     TaskDone,
     TaskError,
@@ -63,6 +62,9 @@ from runner.protocol.messages import (
 )
 
 log = logging.getLogger(__name__)
+
+Question = Rpc | TaskDataRequest | NodeTypesRequest
+Ask = Callable[[ConnectedRunner, RequestedTask, Any], None]
 
 
 class TaskBroker:
@@ -80,6 +82,7 @@ class TaskBroker:
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self.desk = Desk(self._send, self._violation, self._give_up)
         self._handlers: dict[type[RunnerMessage], Callable[[ConnectedRunner, Any], None]] = {
             Info: self._on_info,
             TaskOffer: self._on_offer,
@@ -88,9 +91,9 @@ class TaskBroker:
             TaskDeferred: self._on_deferred,
             TaskDone: self._on_done,
             TaskError: self._on_error,
-            Rpc: self._on_rpc,
-            TaskDataRequest: self._on_data_request,
-            NodeTypesRequest: self._on_node_types_request,
+            Rpc: partial(self._on_question, ask=self.desk.call),
+            TaskDataRequest: partial(self._on_question, ask=self.desk.data),
+            NodeTypesRequest: partial(self._on_question, ask=self.desk.node_types),
         }
 
     @property
@@ -107,18 +110,24 @@ class TaskBroker:
     # The requester's side
 
     def request(
-        self, settings: Raw, task_type: str = "python", on_print: Callable[[Raw], None] | None = None
+        self,
+        settings: Raw,
+        task_type: str = "python",
+        on_print: Callable[[Raw], None] | None = None,
+        service: TaskService | None = None,
     ) -> RequestedTask:
         """Ask for a task to be run.
 
         Parameters:
             settings: what the task is, JSON that the broker does not look into.
             on_print: called with the arguments of each `print` of the code, a JSON list.
+            service: serves what the code asks for; without one, data is null and every call fails.
         """
         task = RequestedTask(
             task_type,
             settings,
             on_print,
+            service,
             lambda callback: Alarm(self._clock, callback),
             self._request_expired,
             self._window_elapsed,
@@ -229,9 +238,9 @@ class TaskBroker:
         elif message.valid_for < 1 and message.valid_for != -1:
             self._violation(runner, f"an offer that is valid for {message.valid_for} ms")
         else:
-            forever = message.valid_for == -1
+            expiry = math.inf if message.valid_for == -1 else self._clock.now() + message.valid_for / 1000
             runner.use(message.offer_id)
-            runner.offers[message.offer_id] = math.inf if forever else self._clock.now() + message.valid_for / 1000
+            runner.offers[message.offer_id] = Offer(message.task_type, expiry)
             self._match()
 
     def _match(self) -> None:
@@ -239,8 +248,8 @@ class TaskBroker:
         now = self._clock.now()
         for task in tuple(self._queue):
             for runner in self._runners.values():
-                offers = runner.open_offers(now)
-                if offers and task.task_type in runner.types:
+                offers = runner.open_offers(now, task.task_type)
+                if offers:
                     self._propose(task, runner, offers[0])
                     break
 
@@ -308,7 +317,7 @@ class TaskBroker:
         return None
 
     def _on_done(self, runner: ConnectedRunner, message: TaskDone) -> None:
-        self._on_terminal(runner, message.task_id, EndOfTask(TaskEnd.DONE, result=message.data.result))
+        self._on_terminal(runner, message.task_id, EndOfTask.of(message.data))
 
     def _on_error(self, runner: ConnectedRunner, message: TaskError) -> None:
         if not isinstance(message.error.get("message"), str):
@@ -322,24 +331,11 @@ class TaskBroker:
             runner.missed_windows = 0
             self._conclude(task, end)
 
-    def _on_rpc(self, runner: ConnectedRunner, message: Rpc) -> None:
-        task = self._running(runner, message.task_id, f"a call of {message.name}")
-        if task is None:
-            return
-        known = message.name == LOG_NODE_OUTPUT
-        if known:
-            task.printed(message.params)
-        data = Raw(b"null") if known else Raw(b'"Method not allowed"')
-        status = "success" if known else "error"
-        self._send(runner, RpcResponse(message.call_id, message.task_id, status, data))
-
-    def _on_data_request(self, runner: ConnectedRunner, message: TaskDataRequest) -> None:
-        if self._running(runner, message.task_id, "a data request") is not None:
-            self._send(runner, TaskDataResponse(message.task_id, message.request_id))
-
-    def _on_node_types_request(self, runner: ConnectedRunner, message: NodeTypesRequest) -> None:
-        if self._running(runner, message.task_id, "a question for node types") is not None:
-            self._send(runner, NodeTypes(message.task_id, message.request_id))
+    def _on_question(self, runner: ConnectedRunner, message: Question, ask: Ask) -> None:
+        what = f"a call of {message.name}" if isinstance(message, Rpc) else f"a {type(message).__name__}"
+        task = self._running(runner, message.task_id, what)
+        if task is not None:
+            ask(runner, task, message)
 
     # Clocks that run out
 
@@ -365,6 +361,11 @@ class TaskBroker:
         self._conclude(task, EndOfTask.without_runner(TaskEnd.TASK_TIMEOUT))
 
     # Ends
+
+    def _give_up(self, task: RequestedTask, why: str) -> None:
+        """End a task because of something on this side."""
+        self._tell_cancelled(task, why)
+        self._conclude(task, EndOfTask(TaskEnd.ERROR, error={"message": why}))
 
     def _runner_of(self, task: RequestedTask) -> ConnectedRunner | None:
         return next((runner for runner in self._runners.values() if task.task_id in runner.tasks), None)

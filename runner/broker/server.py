@@ -15,6 +15,7 @@ from msgspec import Raw
 from runner.broker.admission import GrantTokens, RateLimit
 from runner.broker.limits import BrokerLimits, Violation
 from runner.broker.rules import TaskBroker
+from runner.broker.service import TaskService
 from runner.broker.tasks import RequestedTask
 from runner.clock import Clock, SystemClock
 
@@ -108,10 +109,14 @@ class EmbeddedBroker:
         return self._tokens.issue()
 
     def request(
-        self, settings: Raw, task_type: str = "python", on_print: Callable[[Raw], None] | None = None
+        self,
+        settings: Raw,
+        task_type: str = "python",
+        on_print: Callable[[Raw], None] | None = None,
+        service: TaskService | None = None,
     ) -> RequestedTask:
         """Ask for a task to be run; see `TaskBroker.request`."""
-        return self.rules.request(settings, task_type, on_print)
+        return self.rules.request(settings, task_type, on_print, service)
 
     async def __aenter__(self) -> Self:
         """Begin to listen."""
@@ -132,6 +137,7 @@ class EmbeddedBroker:
             await self.drop_connections()
             await self._site.cleanup()
             self.rules.close()
+            await self.rules.desk.close()
             self._site = None
             self._renew()
 

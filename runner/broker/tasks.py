@@ -12,7 +12,9 @@ from typing import Any
 import attrs
 from msgspec import Raw
 
+from runner.broker.service import TaskService
 from runner.clock import Alarm
+from runner.protocol.messages import NULL, DoneData
 
 
 def new_task_id(entropy: random.Random) -> str:
@@ -43,11 +45,24 @@ class TaskEnd(Enum):
 
 @attrs.frozen
 class EndOfTask:
-    """What a requester gets: how the task ended, with its result or its error object."""
+    """What a requester gets: how the task ended, with its result or its error object, and what else it leaves behind.
+
+    Parameters:
+        custom_data: what the code has noted about its execution.
+        static_data: the workflow's static data, all of it, if the code has changed it.
+    """
 
     how: TaskEnd
     result: Raw | None = None
     error: dict[str, Any] | None = None
+    custom_data: Raw | None = None
+    static_data: Raw | None = None
+
+    @classmethod
+    def of(cls, data: DoneData) -> EndOfTask:
+        """The end of a task that a runner has done."""
+        custom_data, static_data = (None if each == NULL else each for each in (data.custom_data, data.static_data))
+        return cls(TaskEnd.DONE, data.result, None, custom_data, static_data)
 
     @classmethod
     def without_runner(cls, how: TaskEnd) -> EndOfTask:
@@ -63,6 +78,7 @@ class RequestedTask:
         task_type: str,
         settings: Raw,
         on_print: Callable[[Raw], None] | None,
+        service: TaskService | None,
         make_alarm: Callable[[Callable[[], None]], Alarm],
         expired: Callable[[RequestedTask], None],
         window_elapsed: Callable[[RequestedTask], None],
@@ -72,6 +88,8 @@ class RequestedTask:
         self.task_id = ""
         self.task_type = task_type
         self.settings = settings
+        self.service = service
+        self.questions: dict[str, asyncio.Task[None]] = {}
         self.state = RequestState.WAITING
         self.deferrals = 0
         self.prints: list[Raw] = []
@@ -99,6 +117,8 @@ class RequestedTask:
         """The task has ended."""
         for clock in (self.request_clock, self.window_clock, self.task_clock):
             clock.stop()
+        for question in tuple(self.questions.values()):
+            question.cancel()
         self.state = RequestState.ENDED
         self._end = end
         self._ended.set()

@@ -20,6 +20,7 @@ COMMANDS = {
     "install": "have an n8n from npm start this runner by itself",
     "uninstall": "take back what `install` has done",
     "launcher-config": "print what the configuration of n8n's launcher needs",
+    "stubs": "write a module that tells editors the names that code is given",
     "diagram": "print the state machine of a connection or of a task",
 }
 """The commands; each is a module of this package."""

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig, without_effect
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
 from runner.observe.logs import configure_logging
+from runner.observe.outlet import Outlet
 from runner.observe.stalls import StallWatch
 from runner.task_runner import TaskRunner
 
@@ -61,12 +64,13 @@ def execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
-        configure_logging(config.log_level)
-        for name in without_effect(os.environ):
-            log.warning("%s is set, but has no effect in this version of n8n-runner", name)
-        runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
-        with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
-            return loop.run(_serve(runner))
+        with Outlet(sys.stdout) as outlet:
+            configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
+            for name in without_effect(os.environ):
+                log.warning("%s is set, but has no effect in this version of n8n-runner", name)
+            runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
+            with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
+                return loop.run(_serve(runner, outlet))
     except ConfigurationError as error:
         complain(*error.problems)
         return ExitCode.USAGE
@@ -77,8 +81,8 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
         return ExitCode.USAGE
 
 
-async def _serve(runner: TaskRunner) -> ExitCode:
-    """Run until the end, or until a signal says so."""
+async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
+    """Run until the end, or until a signal says so; answer health checks from before the beginning, if asked to."""
 
     async def on_idle_timeout() -> None:
         """The runner logs it and stops by itself."""
@@ -91,7 +95,8 @@ async def _serve(runner: TaskRunner) -> ExitCode:
     signals = Signals(runner, running.cancel)
     signals.install()
     try:
-        await runner.start()
+        async with _status_server(runner, outlet):
+            await runner.start()
     except asyncio.CancelledError:
         if not signals.have_ended_it:
             raise
@@ -99,6 +104,22 @@ async def _serve(runner: TaskRunner) -> ExitCode:
     finally:
         await signals.close()
     return ExitCode.OK
+
+
+def _status_server(runner: TaskRunner, outlet: Outlet) -> AbstractAsyncContextManager[Any]:
+    """The server that tells about the runner, if it is enabled; it takes a while to import."""
+    config = runner.config
+    if not config.health_check_server_enabled:
+        return nullcontext()
+    from runner.observe.server import StatusServer
+
+    return StatusServer(
+        runner,
+        host=config.health_check_server_host,
+        port=config.health_check_server_port,
+        names=config.health_check_server_names,
+        log_lines_dropped=lambda: outlet.dropped,
+    )
 
 
 def _unhandled(runner: TaskRunner, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

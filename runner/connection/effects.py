@@ -17,6 +17,7 @@ from runner.connection.link import Link
 from runner.connection.retry import greatest_age, retry_delay
 from runner.connection.transport import Socket, Transport
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import ConnectionFailure, FailureKind, Observer, Observers
 from runner.protocol.codec import MalformedMessage, UnknownMessage, decode_broker_message
 from runner.protocol.messages import BrokerMessage, Info, InfoRequest, RunnerRegistered
 from runner.scope import OnCrash, Scope
@@ -86,6 +87,7 @@ class ConnectionEffects:
         config: TaskRunnerConfig,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         workload: Workload,
         transport: Transport,
         entropy: random.Random,
@@ -102,6 +104,7 @@ class ConnectionEffects:
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._workload = workload
         self._post = post
         self._on_crash = on_crash
@@ -146,6 +149,11 @@ class ConnectionEffects:
         """How long there has been no sign of life of the broker, in seconds; without a connection, for ever."""
         return self._clock.now() - self._link.heard_at if self._link is not None else math.inf
 
+    @property
+    def runner_id(self) -> str:
+        """The id that the broker knows this runner by."""
+        return self._identity.current
+
     async def perform(self, effect: ConnectionEffect, number: int) -> None:
         """Perform one effect for the connection `number`. Only cancelling is awaited; all else is started."""
         self._number = number
@@ -166,14 +174,20 @@ class ConnectionEffects:
             self._opened = await self._transport.open(self._identity.current)
         except Refused as refusal:
             self.refusal = refusal
+            self._tell_failure(FailureKind.REFUSED, str(refusal), refusal.status)
             self._post(ConnectionEvent.REFUSED, number, str(refusal))
         except Unreachable as failure:
             self._counters.add(Count.CONNECTIONS_UNREACHABLE)
+            self._tell_failure(FailureKind.UNREACHABLE, str(failure), failure.status)
             log.warning("Failed to connect to broker: %s - retrying...", failure)
             self._post(ConnectionEvent.UNREACHABLE, number, str(failure))
         else:
             log.info("Connected to broker")
             self._post(ConnectionEvent.ACCEPTED, number, "")
+
+    def _tell_failure(self, kind: FailureKind, why: str, code: int | None) -> None:
+        if self._observers:
+            self._observers.tell(Observer.on_connection_failed, ConnectionFailure(kind, why, code))
 
     async def _abandon_opening(self) -> None:
         """End an attempt that is under way. One that has just succeeded leaves a socket for its successor."""
@@ -220,6 +234,7 @@ class ConnectionEffects:
 
     def _lost(self, lost: ConnectionLost) -> None:
         self._counters.add(Count.CONNECTIONS_LOST)
+        self._tell_failure(FailureKind.LOST, str(lost), lost.code)
         log.warning("Disconnected from broker: %s", lost)
         if lost.code == 1000:
             self._identity.evicted()
@@ -252,6 +267,7 @@ class ConnectionEffects:
     def _registration_overdue(self) -> None:
         self._counters.add(Count.CONNECTIONS_LOST)
         why = f"the broker did not register this runner within {REGISTRATION_TIMEOUT:g} s"
+        self._tell_failure(FailureKind.LOST, why, None)
         log.warning("Disconnected from broker: %s", why)
         self._post(ConnectionEvent.LOST, self._number, why)
 

@@ -11,6 +11,8 @@ import ssl
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from runner.errors import TransportFailed
+
 REFUSALS = frozenset({401, 403})
 """The statuses after which another attempt with the same credential is pointless."""
 
@@ -25,20 +27,25 @@ STATUS_MEANINGS = {
 """What an HTTP status of a broker means."""
 
 
-class Refused(Exception):
+class Refused(TransportFailed):
     """The broker refused the credential, with this HTTP status."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """A refusal that `message` explains."""
+    def __init__(self, status: int, why: str) -> None:
+        """A refusal, and `why` for people."""
         self.status = status
-        super().__init__(message)
+        super().__init__(why)
 
 
-class Unreachable(Exception):
-    """No connection came about, for a reason that may pass."""
+class Unreachable(TransportFailed):
+    """No connection came about, for a reason that may pass. `status` is the HTTP status of the answer, if one came."""
+
+    def __init__(self, why: str, status: int | None = None) -> None:
+        """A failure, and `why` for people."""
+        self.status = status
+        super().__init__(why)
 
 
-class ConnectionLost(Exception):
+class ConnectionLost(TransportFailed):
     """An open connection is gone. `code` is the WebSocket's close code, 1006 where there was none."""
 
     def __init__(self, why: str, code: int = 1006) -> None:
@@ -60,7 +67,7 @@ def failure_of(error: Exception) -> Refused | Unreachable:
         if error.status in REFUSALS:
             failure = Refused(error.status, STATUS_MEANINGS[error.status])
         else:
-            failure = Unreachable(explain_status(error.status))
+            failure = Unreachable(explain_status(error.status), error.status)
     elif isinstance(error, TimeoutError):
         failure = Unreachable("no answer in time")
     elif isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):

@@ -104,12 +104,15 @@ class Link:
     async def _read(self, on_frame: Callable[[bytes | None], None], on_lost: Callable[[ConnectionLost], None]) -> None:
         try:
             while True:
-                frame = await self._socket.receive()
-                self.heard_at = self._clock.now()
-                if not isinstance(frame, SignOfLife):
-                    on_frame(frame)
+                self._hear(await self._socket.receive(), on_frame)
         except ConnectionLost as lost:
             self._lose(lost, on_lost)
+
+    def _hear(self, heard: bytes | SignOfLife | None, on_frame: Callable[[bytes | None], None]) -> None:
+        """Take what has come. The reader itself keeps nothing of it, as a frame may be large and the next one far."""
+        self.heard_at = self._clock.now()
+        if not isinstance(heard, SignOfLife):
+            on_frame(heard)
 
     async def _write(self, on_lost: Callable[[ConnectionLost], None]) -> None:
         try:

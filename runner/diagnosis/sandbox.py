@@ -72,8 +72,10 @@ async def task(situation: Situation) -> list[Finding]:
         return [problem(f"a task failed: {error}", "See what is said about the confinement")]
     finally:
         await executor.close()
-    if json.loads(bytes(result)) != [{"json": {"answer": 42}}]:
-        return [problem(f"a task had another result than it should: {bytes(result)[:200]!r}", "Please report it")]
+    if json.loads(bytes(result.result)) != [{"json": {"answer": 42}}]:
+        return [
+            problem(f"a task had another result than it should: {bytes(result.result)[:200]!r}", "Please report it")
+        ]
     return [ok(f"one ran, in {took * 1000:.1f} ms")]
 
 

@@ -26,6 +26,7 @@ class Count(Enum):
     TASKS_KILLED = "Tasks that were killed because the runner was told to stop."
     TASKS_LOST = "Tasks that were killed because their connection was lost."
     LOOP_STALLS = "Times that the event loop stood still for more than half a second, where it is watched."
+    OBSERVERS_FAILED = "Exceptions that observers raised; they harm nothing else."
     CRASHES = "Exceptions that nothing handled: each one is a bug in n8n-runner or in an executor."
 
 

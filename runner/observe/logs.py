@@ -3,42 +3,123 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TextIO
+
+import attrs
+
+from runner.observe.observers import TaskIdentity
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "warning": logging.WARNING}
 """N8N_RUNNERS_LAUNCHER_LOG_LEVEL as the standard library knows it; what is not here is an error."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-
 LINE_LIMIT = 4000
 """How much of a message is logged, in characters: tasks can print megabytes."""
 
+COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
+"""How the levels look on a terminal, as parameters of the escape sequence."""
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The message of a record, if need be cut."""
+    message = record.getMessage()
+    omitted = len(message) - LINE_LIMIT
+    return message[:LINE_LIMIT] + (f"… ({omitted} more characters)" if omitted > 0 else "")
+
+
+def task_of(record: logging.LogRecord) -> TaskIdentity | None:
+    """The task that a record is about."""
+    task = getattr(record, "task", None)
+    return task if isinstance(task, TaskIdentity) else None
+
+
+def known_of(task: TaskIdentity) -> Iterator[tuple[str, str]]:
+    """What is known about a task."""
+    return ((name, value) for name, value in attrs.asdict(task).items() if value != "unknown")
+
 
 class LineFormatter(logging.Formatter):
-    """One record, one line: what brokers, tasks and users send can neither break a line nor forge or flood one."""
+    """One record, one line: what brokers, tasks and users send can neither break a line nor forge or flood one.
 
-    def __init__(self) -> None:
-        """The text format: time, level, message."""
-        super().__init__("%(asctime)s\t%(levelname)s\t%(message)s")
+    A line about a task ends with its ids, unless its words have them.
+    """
+
+    def __init__(self, layout: str = "%(asctime)s\t%(levelname)s\t%(message)s", times: str | None = None) -> None:
+        """The form of n8n's own runner, unless another is given: time, level, message."""
+        super().__init__(layout, times)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """The line: a message that is not too long, with its control characters escaped."""
-        omitted = len(record.message) - LINE_LIMIT
-        message = record.message[:LINE_LIMIT] + (f"… ({omitted} more characters)" if omitted > 0 else "")
+        message = message_of(record)
+        task = task_of(record)
+        if task is not None and not getattr(record, "names_task", False):
+            ids = [f"{name.removesuffix('_id')}={value}" for name, value in known_of(task) if name.endswith("_id")]
+            message += f" [{' '.join(ids)}]"
         record.message = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], message)
         return super().formatMessage(record)
 
 
-def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Log to `stream`, standard output unless given, from `level` on."""
+class TerminalFormatter(LineFormatter):
+    """The same for a person at a terminal: the time of day, and what is wrong in colour."""
+
+    def __init__(self, *, has_colours: bool) -> None:
+        """A formatter with or without colours."""
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+        self._has_colours = has_colours
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line."""
+        line = super().formatMessage(record)
+        colour = COLOURS.get(record.levelname) if self._has_colours else None
+        return line if colour is None else f"\x1b[{colour}m{line}\x1b[0m"
+
+
+class JsonFormatter(logging.Formatter):
+    """One record, one JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object."""
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": message_of(record),
+        }
+        task = task_of(record)
+        if task is not None:
+            told |= known_of(task)
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
+def configure_logging(
+    level: str, stream: TextIO | io.TextIOBase | None = None, *, form: str = "text", has_colours: bool = True
+) -> None:
+    """Log to a stream, from a level on.
+
+    Parameters:
+        stream: standard output unless given.
+        form: `text` has the form of n8n's own runner, or one for people where the stream is a terminal; `json`.
+        has_colours: whether there may be colours on a terminal.
+    """
     stream = stream or sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a service's locale is often plain ASCII: lose no line to that
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(_formatter(form, has_colours, is_terminal=stream.isatty()))
     logging.basicConfig(level=LEVELS.get(level, logging.ERROR), handlers=[handler], force=True)
     logging.getLogger("transitions").setLevel(logging.WARNING)  # the engine's own steps: the driver tells them better
+
+
+def _formatter(form: str, has_colours: bool, *, is_terminal: bool) -> logging.Formatter:
+    if form == "json":
+        return JsonFormatter()
+    return TerminalFormatter(has_colours=has_colours) if is_terminal else LineFormatter()

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, BrokerMessage, RunnerMessage
+from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, NULL, BrokerMessage, RunnerMessage
 
 Frame = bytes | bytearray | memoryview
 Fields = dict[str, Raw]
@@ -33,8 +33,19 @@ ENVELOPE_SIZE = 1024
 LARGE = 64 * 1024
 """Above which size JSON that is only passed on is not even read, in bytes."""
 
+_TEXT = rb'"[^"\\]*"'
+
+
+def _begins(kind: str, *fields: str, large: str) -> re.Pattern[bytes]:
+    """The beginning of a message as n8n writes it, with these fields, which are texts, up to the large one's value."""
+    texts = b"".join(rb'"%b":(?P<%b>%b),' % (name.encode(), name.encode(), _TEXT) for name in fields)
+    return re.compile(rb'\{"type":(?P<type>"%b"),%b"%b":' % (kind.encode(), texts, large.encode()))
+
+
 _LARGE_FIELDS = {
-    re.compile(rb'\{"type":(?P<type>"broker:tasksettings"),"taskId":(?P<taskId>"[^"\\]*"),"settings":'): "settings",
+    _begins("broker:tasksettings", "taskId", large="settings"): "settings",
+    _begins("broker:rpcresponse", "taskId", "callId", "status", large="data"): "data",
+    _begins("broker:taskdataresponse", "taskId", "requestId", large="data"): "data",
 }
 """Of each message whose last field may be large: how n8n writes it up to the value of that field, and its name."""
 
@@ -88,13 +99,22 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     Raises:
         ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
     """
-    members: dict[str, Any] = {"type": _WIRE_TYPES[type(message)]}
-    for field in _fields(type(message)):
-        members[field.wire_name] = getattr(message, field.name)
+    members = {"type": _WIRE_TYPES[type(message)], **_wire_members(message)}
     try:
         return _ENCODER.encode(members)
     except UnicodeEncodeError:
         return _ENCODER.encode(_without_surrogates(members))
+
+
+def _wire_members(message: Any) -> dict[str, Any]:
+    """The members of a message's JSON object. An optional one that is not there is left out, as n8n does."""
+    members: dict[str, Any] = {}
+    for field in _fields(type(message)):
+        value = getattr(message, field.name)
+        if field.optional and value is NULL:
+            continue
+        members[field.wire_name] = _wire_members(value) if field.nested else value
+    return members
 
 
 def _without_surrogates(value: Any) -> Any:
@@ -230,6 +250,33 @@ def decode_object(frame: Frame) -> Fields:
             return {name: _dump_slowly(member) for name, member in _load_slowly(frame).items()}
         except (ValueError, AttributeError, RecursionError):
             raise MalformedMessage(f"it is not a JSON object: {error}") from None
+
+
+def read_json(document: Frame) -> Any:
+    """The value of a JSON document of a peer.
+
+    Raises:
+        MalformedMessage: it is no JSON document.
+    """
+    try:
+        return msgspec.json.decode(document)
+    except (ValueError, RecursionError) as error:
+        try:
+            return _load_slowly(document)
+        except (ValueError, RecursionError):
+            raise MalformedMessage(f"it is not one JSON value: {error}") from None
+
+
+def write_json(value: Any) -> Raw:
+    """A value as JSON. NaN and infinities are written as null, lone surrogates as question marks.
+
+    Raises:
+        ValueError, TypeError, OverflowError, RecursionError: the value cannot be written as JSON.
+    """
+    try:
+        return Raw(_ENCODER.encode(value))
+    except UnicodeEncodeError:
+        return Raw(_ENCODER.encode(_without_surrogates(value)))
 
 
 def _load_slowly(document: Frame) -> Any:

@@ -128,9 +128,16 @@ class TaskDeferred:
 
 @attrs.frozen
 class DoneData:
-    """What a task has come to: its result, and what else it leaves behind."""
+    """What a task has come to: its result, and what else it leaves behind, which may be nothing.
+
+    Parameters:
+        custom_data: what the code has noted about its execution, an object of texts.
+        static_data: the workflow's static data as the code has left it, if it has changed it: the whole of it.
+    """
 
     result: Raw
+    custom_data: Raw = NULL
+    static_data: Raw = NULL
 
 
 @attrs.frozen
@@ -242,3 +249,17 @@ ACKNOWLEDGEMENT_WINDOW_ELAPSED: Final = "Acknowledgement window elapsed"
 
 LOG_NODE_OUTPUT: Final = "logNodeOutput"
 """The function that shows what code prints."""
+
+FUNCTIONS: Final = (
+    LOG_NODE_OUTPUT,
+    "helpers.assertBinaryData",
+    "helpers.getBinaryDataBuffer",
+    "helpers.prepareBinaryData",
+    "helpers.setBinaryDataBuffer",
+    "helpers.binaryToString",
+    "helpers.httpRequest",
+    "helpers.request",
+)
+"""The functions that a task may call; any other is answered with `METHOD_NOT_ALLOWED`."""
+
+METHOD_NOT_ALLOWED: Final = "Method not allowed"

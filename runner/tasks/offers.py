@@ -17,8 +17,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import attrs
+
 from runner.clock import Alarm, Clock
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import Observer, Observers, OfferAccepted
 from runner.protocol.messages import RejectReason, TaskOffer
 
 VALIDITY = 5.0
@@ -31,6 +34,14 @@ GRACE = 0.1
 """How long after its end an offer is still honoured, in seconds."""
 
 
+@attrs.frozen
+class _Open:
+    """One open offer: when it was made, and until when it is honoured."""
+
+    made: float
+    deadline: float
+
+
 class Offers:
     """The open offers of one task type."""
 
@@ -39,6 +50,7 @@ class Offers:
         task_type: str,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         free_slots: Callable[[], int],
         send: Callable[[TaskOffer], None],
         entropy: random.Random,
@@ -53,10 +65,11 @@ class Offers:
         self._task_type = task_type
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._free_slots = free_slots
         self._send = send
         self._entropy = entropy
-        self._expiry: dict[str, float] = {}
+        self._open: dict[str, _Open] = {}
         self._alarm = Alarm(clock, self._expire)
         self._making = False
         self._holding = False
@@ -64,14 +77,18 @@ class Offers:
 
     def __len__(self) -> int:
         """How many offers are open."""
-        return len(self._expiry)
+        return len(self._open)
+
+    def __contains__(self, offer_id: object) -> bool:
+        """Whether an offer is open, or has expired and has yet to be dropped."""
+        return offer_id in self._open
 
     @property
     def missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
         now = self._clock.now()
-        ended = [deadline for deadline in self._expiry.values() if deadline <= now]
-        if self._free_slots() <= len(self._expiry) - len(ended):
+        ended = [offer.deadline for offer in self._open.values() if offer.deadline <= now]
+        if self._free_slots() <= len(self._open) - len(ended):
             return 0.0
         return now - max([self._covered_at, *ended])
 
@@ -85,13 +102,13 @@ class Offers:
         """Make no more offers, and forget the open ones."""
         self._making = False
         self._holding = False
-        self._expiry.clear()
+        self._open.clear()
         self._alarm.stop()
 
     def forget(self) -> None:
         """The broker has thrown our offers away: do the same, and offer every free slot afresh in a moment."""
-        self._counters.add(Count.OFFERS_FORGOTTEN, len(self._expiry))
-        self._expiry.clear()
+        self._counters.add(Count.OFFERS_FORGOTTEN, len(self._open))
+        self._open.clear()
         self.hold()
 
     def hold(self) -> None:
@@ -105,38 +122,43 @@ class Offers:
         if self._holding:
             return  # the alarm is about to ring
         if self._making:
-            for _ in range(self._free_slots() - len(self._expiry)):
+            for _ in range(self._free_slots() - len(self._open)):
                 self._offer()
             self._covered_at = self._clock.now()
         self._set_alarm()
 
     def take(self, offer_id: str) -> str | None:
         """Use an offer up. Returns None if its slot may be taken, else the reason why not, as n8n knows it."""
-        deadline = self._expiry.pop(offer_id, None)
-        if deadline is None or deadline < self._clock.now():
+        now = self._clock.now()
+        offer = self._open.pop(offer_id, None)
+        if offer is None or offer.deadline < now:
             return RejectReason.OFFER_EXPIRED
         if self._free_slots() < 1:
             return RejectReason.NO_SLOTS
+        if self._observers:
+            self._observers.tell(Observer.on_offer_accepted, OfferAccepted(offer_id, now - offer.made))
         return None
 
     def _offer(self) -> None:
         offer_id = self._entropy.randbytes(8).hex()
         valid_for = VALIDITY + SPREAD * self._entropy.random()
-        self._expiry[offer_id] = self._clock.now() + valid_for + GRACE
+        now = self._clock.now()
+        self._open[offer_id] = _Open(now, now + valid_for + GRACE)
         self._counters.add(Count.OFFERS_MADE)
         self._send(TaskOffer(offer_id, self._task_type, int(valid_for * 1000)))
 
     def _set_alarm(self) -> None:
-        if not self._expiry:
+        if not self._open:
             self._alarm.stop()
             return
-        self._alarm.set(max(0.0, min(self._expiry.values()) - self._clock.now()))
+        next_deadline = min(offer.deadline for offer in self._open.values())
+        self._alarm.set(max(0.0, next_deadline - self._clock.now()))
 
     def _expire(self) -> None:
         """Drop what has expired, and offer those slots again."""
         self._holding = False
         now = self._clock.now()
-        for offer_id in [offer_id for offer_id, deadline in self._expiry.items() if deadline <= now]:
-            del self._expiry[offer_id]
+        for offer_id in [offer_id for offer_id, offer in self._open.items() if offer.deadline <= now]:
+            del self._open[offer_id]
             self._counters.add(Count.OFFERS_EXPIRED)
         self.refresh()

@@ -13,18 +13,33 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, TaskRequest
+from runner.execution.executor import Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
+from runner.observe.observers import (
+    Observer,
+    Observers,
+    RunningTask,
+    TaskFinished,
+    TaskIdentity,
+    TaskOutcome,
+    TaskStarted,
+)
+from runner.protocol.codec import payload_limit
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
+    NULL,
     DoneData,
     Rpc,
+    RpcResponse,
     RunnerMessage,
     TaskAccepted,
+    TaskDataResponse,
     TaskDone,
     TaskError,
 )
 from runner.tasks.origin import Origin
+from runner.tasks.questions import Questions
+from runner.tasks.task_log import SAYS_IT, TaskLog
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
 
 log = logging.getLogger(__name__)
@@ -43,15 +58,15 @@ class Channel(Protocol):
         """Start a coroutine that ends with the connection at the latest."""
 
 
-OUTCOME_COUNTS = {
-    TaskEvent.DONE: Count.TASKS_DONE,
-    TaskEvent.FAILED: Count.TASKS_FAILED,
-    TaskEvent.CANCEL: Count.TASKS_CANCELLED,
-    TaskEvent.TIMEOUT: Count.TASKS_TIMED_OUT,
-    TaskEvent.KILL: Count.TASKS_KILLED,
-    TaskEvent.LOST: Count.TASKS_LOST,
+OUTCOMES = {
+    TaskEvent.DONE: (TaskOutcome.DONE, Count.TASKS_DONE),
+    TaskEvent.FAILED: (TaskOutcome.FAILED, Count.TASKS_FAILED),
+    TaskEvent.CANCEL: (TaskOutcome.CANCELLED, Count.TASKS_CANCELLED),
+    TaskEvent.TIMEOUT: (TaskOutcome.TIMED_OUT, Count.TASKS_TIMED_OUT),
+    TaskEvent.KILL: (TaskOutcome.KILLED, Count.TASKS_KILLED),
+    TaskEvent.LOST: (TaskOutcome.LOST, Count.TASKS_LOST),
 }
-"""The events that decide about a task, and how each is counted."""
+"""The events that decide about a task: what is told of it, and what is counted."""
 
 
 def in_seconds(seconds: float) -> str:
@@ -74,11 +89,13 @@ class TaskInFlight:
     def __init__(
         self,
         task_id: str,
+        task_type: str,
         channel: Channel,
         executor: Executor,
         config: TaskRunnerConfig,
         clock: Clock,
         counters: Counters,
+        observers: Observers,
         on_finished: Callable[[TaskInFlight], None],
     ) -> None:
         """Accept the task, and wait for its settings.
@@ -88,41 +105,57 @@ class TaskInFlight:
             on_finished: called once, when the slot of the task is free.
         """
         self.task_id = task_id
+        self.task_type = task_type
         self._channel = channel
         self._executor = executor
         self._config = config
         self._clock = clock
         self._counters = counters
+        self._observers = observers
         self._machine = TaskMachine()
         self._timer = Alarm(clock, self.time_out)
         self._settings = NO_SETTINGS
+        self._settings_bytes = 0
         self._origin = Origin()
         self._accepted_at = clock.now()
+        self._started_at: float | None = None
+        self._ended_as = TaskOutcome.LOST
         self._execution: asyncio.Task[None] | None = None
-        self._result: Raw | None = None
+        self._outcome: Outcome | None = None
         self._failure: TaskFailed | None = None
         self._prints = 0
+        self._questions = Questions(task_id, channel.send)
         self._on_finished = on_finished
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
         counters.add(Count.TASKS_ACCEPTED)
-        log.info("Accepted task %s", task_id)
+        self._log.info("Accepted task %s", task_id, extra=SAYS_IT)
 
     @property
     def state(self) -> TaskState:
         """Where the task stands."""
         return self._machine.state
 
+    def seen(self) -> RunningTask:
+        """The task as others may see it."""
+        age = self._clock.now() - self._accepted_at
+        return RunningTask(self._identity(), self.state.value, age, self._settings_bytes)
+
     # What can happen to it
 
     def start(self, settings: Raw) -> None:
         """The settings came."""
         if self.state is not TaskState.ACCEPTED:
-            log.warning("Ignored further settings for task %s", self.task_id)
+            self._log.warning("Ignored further settings for task %s", self.task_id)
             return
         self._settings = settings
+        self._settings_bytes = len(memoryview(settings))
         self._origin = Origin.of(settings)
         self._fire(TaskEvent.SETTINGS)
+
+    def answer(self, message: RpcResponse | TaskDataResponse) -> None:
+        """The broker answers what was asked on behalf of this task."""
+        self._questions.answer(message)
 
     def cancel(self, reason: str) -> None:
         """The broker has given the task up."""
@@ -149,19 +182,20 @@ class TaskInFlight:
         if self.state not in {TaskState.ACCEPTED, TaskState.RUNNING}:
             return
         self._failure = TaskFailed(message)
-        log.warning("Aborted task %s: %s%s", self.task_id, message, f" ({reason})" if reason else "")
+        self._log.warning("Aborted task %s: %s%s", self.task_id, message, f" ({reason})" if reason else "")
         self._fire(event)
 
     def _fire(self, event: TaskEvent) -> None:
         """Fire an event and perform what it asks for."""
         step = self._machine.fire(event)
-        if step.after is not step.before and event in OUTCOME_COUNTS:
-            self._counters.add(OUTCOME_COUNTS[event])
+        if step.after is not step.before and event in OUTCOMES:
+            self._ended_as, count = OUTCOMES[event]
+            self._counters.add(count)
         for effect in step.effects:
             try:
                 self._PERFORMERS[effect](self)
-            except Exception:
-                log.exception("Task %s: the effect %s failed, which is a bug", self.task_id, effect.value)
+            except Exception:  # noqa: BLE001 - logged, and a bug in one effect must not keep the others from being tried
+                self._log.exception("Task %s: the effect %s failed, which is a bug", self.task_id, effect.value)
                 self._counters.add(Count.CRASHES)
 
     # What is done about it
@@ -173,38 +207,42 @@ class TaskInFlight:
         self._timer.stop()
 
     def _start_execution(self) -> None:
+        self._started_at = self._clock.now()
+        if self._observers:
+            waited = self._started_at - self._accepted_at
+            self._observers.tell(Observer.on_task_started, TaskStarted(self._identity(), waited, self._settings_bytes))
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
         # not at the end of _execute: a coroutine that is cancelled before its first step never gets there
         self._execution.add_done_callback(self._execution_ended)
 
     def _abort_execution(self) -> None:
+        self._questions.end()
         if self._execution is not None:
             self._execution.cancel()
 
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            result = await self._executor.execute(self._request())
-            if not isinstance(result, Raw):
-                raise TypeError(f"an executor has to return msgspec.Raw, not {type(result).__name__}")
-            self._result = result
+            returned = await self._executor.execute(self._request())
+            self._outcome = _outcome(returned, payload_limit(self._config.max_payload_size))
         except TaskFailed as failure:
             self._failure = self._failure or failure
-        except Exception as error:
-            log.exception("The executor failed on task %s, which is a bug", self.task_id)
+        except Exception as error:  # noqa: BLE001 - logged; whatever an executor does, the task gets its end
+            self._log.exception("The executor failed on task %s, which is a bug", self.task_id)
             self._counters.add(Count.CRASHES)
             self._failure = self._failure or TaskFailed(f"The executor failed: {type(error).__name__}")
 
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print)
+        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
+        self._questions.end()
         if self.state is TaskState.ABORTING:
             self._fire(TaskEvent.GONE)
-        elif self._failure is None and self._result is not None:
+        elif self._failure is None and self._outcome is not None:
             self._fire(TaskEvent.DONE)
         else:
             self._fire(TaskEvent.FAILED)
@@ -216,12 +254,15 @@ class TaskInFlight:
         self._prints += 1
         self._channel.send(Rpc(f"{self.task_id}-{self._prints}", self.task_id, LOG_NODE_OUTPUT, arguments))
         if user_log.isEnabledFor(logging.INFO):
-            user_log.info("[user code] %s", " ".join(map(str, msgspec.json.decode(arguments, type=list[Any]))))
+            printed = " ".join(map(str, msgspec.json.decode(arguments, type=list[Any])))
+            TaskLog(user_log, self._identity()).info("[user code] %s", printed)
 
     def _send_terminal(self) -> None:
-        if self._failure is None and self._result is not None:
-            self._channel.send(TaskDone(self.task_id, DoneData(self._result)))
-            self._log_end("Completed", f" ({len(memoryview(self._result))} bytes)")
+        outcome = self._outcome
+        if self._failure is None and outcome is not None:
+            done = DoneData(outcome.result, outcome.custom_data or NULL, outcome.static_data or NULL)
+            self._channel.send(TaskDone(self.task_id, done))
+            self._log_end("Completed", f" ({len(memoryview(outcome.result))} bytes)")
         else:
             failure = self._failure or TaskFailed("Task was cancelled")
             self._send_error(failure)
@@ -237,14 +278,42 @@ class TaskInFlight:
 
     def _free_slot(self) -> None:
         """Let go of what may be large, as nobody knows when the collector comes, and tell that the slot is free."""
+        if self._observers:
+            self._observers.tell(Observer.on_task_finished, self._finished())
         self._settings = NO_SETTINGS
-        self._result = self._failure = self._execution = None
+        self._outcome = self._failure = self._execution = None
         self._on_finished(self)
+
+    @property
+    def _log(self) -> TaskLog:
+        """Made afresh, or task and log would keep each other alive."""
+        return TaskLog(log, self._identity())
+
+    def _identity(self) -> TaskIdentity:
+        origin = self._origin
+        return TaskIdentity(self.task_id, origin.node_id, origin.node_name, origin.workflow_id, origin.workflow_name)
+
+    def _finished(self) -> TaskFinished:
+        """What is told of its end."""
+        now, failure = self._clock.now(), self._failure
+        started = now if self._started_at is None else self._started_at
+        line = None if failure is None else failure.details.get("lineNumber")
+        return TaskFinished(
+            self._identity(),
+            self._ended_as,
+            waited=started - self._accepted_at,
+            duration=now - started,
+            settings_bytes=self._settings_bytes,
+            result_bytes=0 if failure is not None or self._outcome is None else len(memoryview(self._outcome.result)),
+            error="" if failure is None else str(failure.message),
+            line=line if isinstance(line, int) else None,
+        )
 
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            log.info("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            self._log.info(*words, extra=SAYS_IT)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
         TaskEffect.START_EXECUTION: _start_execution,
@@ -255,3 +324,22 @@ class TaskInFlight:
         TaskEffect.FREE_SLOT: _free_slot,
     }
     """What is done about each effect. Not kept in each task, where it would keep the task alive."""
+
+
+def _outcome(returned: Raw | Outcome, limit: int) -> Outcome:
+    """What an executor has returned.
+
+    Raises:
+        TypeError: it is not what an executor may return.
+        TaskFailed: the result has more than `limit` bytes.
+    """
+    if not isinstance(returned, Raw | Outcome):
+        raise TypeError(f"an executor has to return msgspec.Raw or an Outcome, not {type(returned).__name__}")
+    outcome = returned if isinstance(returned, Outcome) else Outcome(returned)
+    size = len(memoryview(outcome.result))
+    if size > limit:
+        raise TaskFailed(
+            f"The result is too large: it has {size} bytes, and at most {limit} can be sent to n8n",
+            "N8N_RUNNERS_MAX_PAYLOAD says how large a message may be; n8n itself takes at most 512 MiB.",
+        )
+    return outcome

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from enum import Enum
+from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
 from statemachine.connection import UNNUMBERED, ConnectionEvent
+from statemachine.machine import Table
+
+E = TypeVar("E", bound=Enum)
 
 
 class FiredEvent(NamedTuple):
-    """An event to fire, and how stale it is.
+    """An event of a connection to fire, and how stale it is.
 
     `age` is 0 for the current connection, n for the one n connections ago, -n for one that does not exist yet.
     """
@@ -23,8 +27,32 @@ class FiredEvent(NamedTuple):
         return None if self.event in UNNUMBERED else current - self.age
 
 
+def any_sequences(table: Table[Any, E, Any], max_size: int = 50) -> st.SearchStrategy[list[E]]:
+    """Runs of up to `max_size` events of a table, in any order, whether the state lists them or not."""
+    return st.lists(st.sampled_from([row.event for row in table.events]), max_size=max_size)
+
+
+@st.composite
+def legal_sequences(draw: st.DrawFn, table: Table[Any, E, Any], max_size: int = 50) -> list[E]:
+    """Runs of up to `max_size` events of a table, each of which its state lists: a walk along the arrows.
+
+    A walk ends early where a state has no exits.
+    """
+    exits: dict[Enum, list[tuple[E, Enum]]] = {row.state: [] for row in table.states}
+    for source, row in table.arrows():
+        exits[source].append((row.event, row.target))
+    state: Enum = table.initial
+    events: list[E] = []
+    for _ in range(draw(st.integers(0, max_size))):
+        if not exits[state]:
+            break
+        event, state = draw(st.sampled_from(exits[state]))
+        events.append(event)
+    return events
+
+
 def fired_events(max_age: int = 3, max_lead: int = 0) -> st.SearchStrategy[FiredEvent]:
-    """Single events, most of them of the current connection.
+    """Single events of a connection, most of them of the current one, some stale.
 
     Parameters:
         max_age: how many connections ago a stale event may come from.
@@ -37,5 +65,5 @@ def fired_events(max_age: int = 3, max_lead: int = 0) -> st.SearchStrategy[Fired
 
 
 def fired_sequences(max_size: int = 50, max_age: int = 3, max_lead: int = 0) -> st.SearchStrategy[list[FiredEvent]]:
-    """Whole runs: up to `max_size` events, in any order."""
+    """Runs of up to `max_size` events of a connection, in any order, some stale."""
     return st.lists(fired_events(max_age, max_lead), max_size=max_size)

@@ -18,10 +18,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import machine, tree
+from tests.bench import machine, startup, tree
 from tests.bench.figures import report, table
 from tests.bench.scenarios import FULL, QUICK, QUICK_SCENARIOS, SCENARIOS, Bench, Figures
-from tests.bench.works import BenchFailed
+from tests.bench.works import BenchFailed, CannotMeasure
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -43,7 +43,12 @@ async def measure(bench: Bench, names: Sequence[str]) -> Figures:
     for name in names:
         began = time.perf_counter()
         print(f"{name} ... ", end="", file=sys.stderr, flush=True)
-        for figure, runs in (await SCENARIOS[name](bench)).items():
+        try:
+            figures = await SCENARIOS[name](bench)
+        except CannotMeasure as why:
+            print(f"left out: {why}", file=sys.stderr)
+            continue
+        for figure, runs in figures.items():
             measured[figure] += runs
         print(f"{time.perf_counter() - began:.1f} s", file=sys.stderr)
     return measured
@@ -73,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("A quick look: not to be quoted.")
     print("Medians, or the worst where it says so; MB are millions of bytes, memory is PSS.\n")
     print(table(measured))
+    if "start-result" in measured:
+        print(f"\n{startup.where_imports_spend_their_time()}")
     if given.json:
         content = {"machine": about, "quick": given.quick, "figures": report(measured)}
         given.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

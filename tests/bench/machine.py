@@ -20,6 +20,10 @@ class ForkRates:
 
     one: float
     two: float
+    processor: float
+    """What a fork of the one alone costs in processor time, in seconds: of the loop and of the child."""
+    faults: float
+    """The same in page faults."""
 
 
 class ForkLoops:
@@ -48,13 +52,15 @@ class ForkLoops:
 
     def measure(self, seconds: float) -> ForkRates:
         """Measure both, so many seconds each."""
-        return ForkRates(self._rate(self._loops[:1], seconds), self._rate(self._loops, seconds))
+        ((one, processor, faults),) = self._measure(self._loops[:1], seconds)
+        two = sum(rate for rate, *_ in self._measure(self._loops, seconds))
+        return ForkRates(one, two, processor, faults)
 
-    def _rate(self, loops: list[subprocess.Popen[str]], seconds: float) -> float:
+    def _measure(self, loops: list[subprocess.Popen[str]], seconds: float) -> list[list[float]]:
         for loop in loops:
             assert loop.stdin is not None
             print(seconds, file=loop.stdin, flush=True)
-        return sum(float(loop.stdout.readline()) for loop in loops if loop.stdout is not None)
+        return [[*map(float, loop.stdout.readline().split())] for loop in loops if loop.stdout is not None]
 
 
 def description() -> dict[str, str | float]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Self
 
 import attrs
@@ -42,18 +42,25 @@ class Flow:
 class Runner:
     """`n8n-runner start`, as a process, for as long as the block lasts; all it has started is gone after it."""
 
-    def __init__(self, concurrency: int, **variables: str) -> None:
-        """A runner that is not started yet; `variables` come without N8N_RUNNERS_ before them."""
+    def __init__(self, concurrency: int, *, under: Sequence[str] = (), **variables: str) -> None:
+        """A runner that is not started yet.
+
+        Parameters:
+            under: the beginning of the command that it is started with, such as a tracer's.
+            variables: come without N8N_RUNNERS_ before them.
+        """
+        self._under = under
         self._settings = {"MAX_CONCURRENCY": str(concurrency), "AUTH_TOKEN": AUTH_TOKEN, **variables}
         self._broker = EmbeddedBroker(AUTH_TOKEN, limits=LIMITS)
         self._household = Household()
+        self._started: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
         self._household.__enter__()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __aexit__
         try:
             await self._broker.__aenter__()
-            self._process = self._start()
+            self._started = self._start()
             await self._until(lambda: self._broker.rules.runner_ids, "the runner has not registered")
         except BaseException:
             await self.__aexit__()
@@ -63,7 +70,7 @@ class Runner:
     def _start(self) -> subprocess.Popen[bytes]:
         settings = {**self._settings, "TASK_BROKER_URI": self._broker.uri}
         return subprocess.Popen(
-            [sys.executable, "-m", "runner", "start"],
+            [*self._under, sys.executable, "-m", "runner", "start"],
             env={**python_path(), **{f"N8N_RUNNERS_{name}": value for name, value in settings.items()}},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -74,13 +81,25 @@ class Runner:
 
     async def __aexit__(self, *_: object) -> None:
         self._household.__exit__()
+        if self._started is not None:
+            self._started.wait()  # or else it would go on to believe in a process that was reaped
         self._log.close()
         await self._broker.__aexit__()
 
     @property
+    def _process(self) -> subprocess.Popen[bytes]:
+        assert self._started is not None
+        return self._started
+
+    @property
     def pid(self) -> int:
-        """The runner's own process."""
+        """The runner's own process, or that of what it is started under."""
         return self._process.pid
+
+    @property
+    def broker(self) -> EmbeddedBroker:
+        """The broker that it serves."""
+        return self._broker
 
     def living(self) -> list[int]:
         """What still lives of the runner and all that it has started, parents or no parents."""

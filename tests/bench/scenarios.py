@@ -11,7 +11,7 @@ from functools import partial
 
 import attrs
 
-from tests.bench import tree, works
+from tests.bench import startup, tree, works
 from tests.bench.machine import ForkLoops
 from tests.bench.rig import Flow, Runner
 from tests.bench.works import MEGABYTE, Work
@@ -33,11 +33,19 @@ class Plan:
     """How long a loop of forks lasts."""
     slow_runs: int
     """The runs of what takes seconds each time."""
+    idle_seconds: float
+    """For how long it is seen what a runner without work costs."""
+    starts: int
+    """How often a runner is started for the figures of the start."""
+    executions: int
+    """How many executions of a real n8n are timed in a run, for each client."""
 
 
-FULL = Plan(runs=5, seconds=1.0, warm_up=0.3, fork_seconds=0.2, slow_runs=5)
-QUICK = Plan(runs=3, seconds=0.3, warm_up=0.1, fork_seconds=0.06, slow_runs=1)
-IDLE_SECONDS = 5
+FULL = Plan(5, seconds=1.0, warm_up=0.3, fork_seconds=0.2, slow_runs=5, idle_seconds=20, starts=11, executions=60)
+QUICK = Plan(3, seconds=0.3, warm_up=0.1, fork_seconds=0.06, slow_runs=1, idle_seconds=3, starts=3, executions=10)
+IDLE_UNIT = 60
+"""What the processor time of an idle runner is scaled to, in seconds."""
+
 GRACE = "0.2"
 AFTER_SIGNAL = 1.0
 
@@ -165,17 +173,38 @@ async def sleeps(bench: Bench) -> Figures:
 
 async def idle(bench: Bench) -> Figures:
     """Nothing to do, after a little work."""
+    seconds = bench.plan.idle_seconds
     async with Runner(5) as runner:
         await runner.flow(works.tiny(), 5, bench.plan.warm_up)
         await asyncio.sleep(1)
-        before = tree.cpu_time_of(runner.living())
-        await asyncio.sleep(IDLE_SECONDS)
-        used = tree.cpu_time_of(runner.living()) - before
+        members = runner.living()
+        before, woken_before = tree.cpu_time_of(members), tree.wake_ups_of(members)
+        await asyncio.sleep(seconds)
+        used, woken = tree.cpu_time_of(members) - before, tree.wake_ups_of(members) - woken_before
         memory = []
         for _ in range(bench.plan.runs):
             memory.append(tree.memory_of(runner.living()) / MEGABYTE)
             await asyncio.sleep(0.1)
-    return {"idle-cpu": [used], "idle-memory": memory}
+    return {"idle-cpu": [used * IDLE_UNIT / seconds], "idle-wakes": [woken / seconds], "idle-memory": memory}
+
+
+async def start(bench: Bench) -> Figures:
+    """From exec to work, beside what any program with these dependencies takes."""
+    figures: Figures = {"start-bare": [], "start-imports": [], "start-registered": [], "start-result": []}
+    for _ in range(bench.plan.starts):
+        figures["start-bare"].append(await asyncio.to_thread(startup.run_python, "pass"))
+        figures["start-imports"].append(await asyncio.to_thread(startup.run_python, startup.IMPORTS))
+        registered, answered = await startup.start_once()
+        figures["start-registered"].append(registered)
+        figures["start-result"].append(answered)
+    return figures
+
+
+async def real_n8n(bench: Bench) -> Figures:
+    """A real n8n that runs a workflow with a Code node, and the same one with a Set node in its place."""
+    from tests.bench import real_n8n as real
+
+    return await real.figures(bench.plan.runs, bench.plan.executions)
 
 
 async def signals(bench: Bench) -> Figures:
@@ -205,9 +234,11 @@ SCENARIOS: Mapping[str, Callable[[Bench], Awaitable[Figures]]] = {
     "prints": partial(throughput, "prints", partial(works.printing, 50)),
     "pandas": pandas,
     "sleeps": sleeps,
+    "start": start,
     "idle": idle,
     "signals": signals,
+    "n8n": real_n8n,
 }
 
-QUICK_SCENARIOS = tuple(name for name in SCENARIOS if name != "50mb-wide")
+QUICK_SCENARIOS = tuple(name for name in SCENARIOS if name not in {"50mb-wide", "n8n"})
 """Those of a quick look."""

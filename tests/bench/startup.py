@@ -1,9 +1,7 @@
 """How long `n8n-runner start` takes from exec to registered, and from exec to its first result.
 
-    python -m tests.bench.startup
-
-Beside them, in the same run: a bare interpreter, and one that imports what the runner imports, so that the figures can
-be read as ratios. A table of where the time goes comes last.
+Beside them, a bare interpreter and one that imports what the runner imports, so that the figures can be read as ratios;
+and where the imports spend their time.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import statistics
 import subprocess
 import sys
 import time
@@ -19,8 +16,11 @@ import time
 from runner.broker import BrokerLimits, EmbeddedBroker
 from tests.support import AUTH_TOKEN, ROOT, code_settings
 
-RUNS = 11
 IMPORTS = "import aiohttp, attrs, msgspec, transitions"
+"""What any program with these dependencies has to do."""
+
+START = "runner.cli.start"
+MOST_PACKAGES = 12
 
 
 async def start_once() -> tuple[float, float]:
@@ -76,30 +76,15 @@ def import_times(module: str) -> list[tuple[int, str]]:
     return sorted(((own, name) for name, own in packages.items()), reverse=True)
 
 
-def row(what: str, seconds: list[float]) -> str:
-    """A line of the table, in milliseconds."""
-    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
-    return f"{what:<44}{low * 1000:8.0f}{middle * 1000:8.0f}{high * 1000:8.0f}"
+def where_imports_spend_their_time() -> str:
+    """The packages that the imports of `start` spend most of their time in."""
+    head = "where the imports of `start` spend their time, by package, milliseconds:"
+    rows = (f"{name:<44}{own / 1000:8.1f}" for own, name in import_times(START)[:MOST_PACKAGES])
+    return "\n".join((head, *rows))
 
 
-def main() -> None:
-    """Measure and print."""
-    bare, imports, registered, answered = [], [], [], []
-    for _ in range(RUNS):
-        bare.append(run_python("pass"))
-        imports.append(run_python(IMPORTS))
-        first, second = asyncio.run(start_once())
-        registered.append(first)
-        answered.append(second)
-    print(f"Python {sys.version.split()[0]}, {RUNS} runs, milliseconds{'':<15}min  median     max")
-    print(row("a bare interpreter", bare))
-    print(row(f"python -c '{IMPORTS}'"[:44], imports))
-    print(row("exec of `start` to registered", registered))
-    print(row("exec of `start` to the first result", answered))
-    print("\nwhere the imports of `start` spend their time, by package, milliseconds:")
-    for own, name in import_times("runner.cli.start")[:12]:
-        print(f"{name:<44}{own / 1000:8.1f}")
-
-
-if __name__ == "__main__":
-    main()
+def imported_by_start() -> list[str]:
+    """Every module that is there when `n8n-runner start` begins, those of a bare interpreter left out."""
+    code = f"import sys; bare = set(sys.modules); import {START}; print(*sorted(set(sys.modules) - bare))"
+    done = subprocess.run([sys.executable, "-c", code], env=python_path(), capture_output=True, text=True, check=True)
+    return done.stdout.split()

@@ -23,7 +23,7 @@ INTERVAL = 0.005
 PATIENCE = 10.0
 """How long killing may take, in seconds."""
 
-PARENT_FIELD, CHILDREN_TIME_FIELDS = 1, slice(13, 15)
+PARENT_FIELD, FAULTS_FIELD, CHILDREN_FAULTS_FIELD, CHILDREN_TIME_FIELDS = 1, 7, 8, slice(13, 15)
 """In /proc/PID/stat, counted from the state, which follows the name."""
 
 
@@ -99,6 +99,39 @@ def _memory(pid: int) -> int:
     return 0
 
 
+@attrs.frozen
+class Spent:
+    """What a process has spent, or several have."""
+
+    processor: float
+    """Seconds."""
+    faults: int
+    """Pages of memory that the kernel had to give or to copy."""
+
+    def __sub__(self, before: Spent) -> Spent:
+        """What has been spent since."""
+        return Spent(self.processor - before.processor, self.faults - before.faults)
+
+
+def spent_by(pid: int) -> Spent:
+    """What a process itself has spent since it was started.
+
+    Raises:
+        OSError: it is gone.
+    """
+    return Spent(time.clock_gettime(_clock_of(pid)), int(_stat(pid)[FAULTS_FIELD]))
+
+
+def spent_by_children_of(pid: int) -> Spent:
+    """What those of its children have spent that have ended and were reaped.
+
+    Raises:
+        OSError: it is gone.
+    """
+    fields = _stat(pid)
+    return Spent(sum(int(ticks) for ticks in fields[CHILDREN_TIME_FIELDS]) / TICK, int(fields[CHILDREN_FAULTS_FIELD]))
+
+
 def cpu_time_of(pids: Iterable[int]) -> float:
     """The processor time of processes and of their children that have ended, in seconds."""
     return sum(_cpu_time(pid) for pid in pids)
@@ -106,11 +139,29 @@ def cpu_time_of(pids: Iterable[int]) -> float:
 
 def _cpu_time(pid: int) -> float:
     try:
-        of_children = sum(int(ticks) for ticks in _stat(pid)[CHILDREN_TIME_FIELDS]) / TICK
-        # the clock of another process, as clock_getcpuclockid() makes it: it counts nanoseconds, /proc only ticks
-        return time.clock_gettime((~pid << 3) | 2) + of_children
+        return spent_by(pid).processor + spent_by_children_of(pid).processor
     except OSError:
         return 0.0
+
+
+def _clock_of(pid: int) -> int:
+    """The clock of another process, as clock_getcpuclockid() makes it: it counts nanoseconds, /proc only ticks."""
+    return (~pid << 3) | 2
+
+
+def wake_ups_of(pids: Iterable[int]) -> int:
+    """How often processes have slept and gone on since they were started, all their threads included."""
+    return sum(_wake_ups(pid) for pid in pids)
+
+
+def _wake_ups(pid: int) -> int:
+    count = 0
+    with contextlib.suppress(OSError):  # gone in the meantime
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for line in (thread / "status").read_bytes().splitlines():
+                if line.startswith(b"voluntary_ctxt_switches:"):
+                    count += int(line.split()[1])
+    return count
 
 
 class PeakMemory:

@@ -97,7 +97,7 @@ def test_run_reads_code_and_items_from_standard_input(code: Path, tmp_path: Path
     assert json.loads(done.stdout) == [{"json": {"from": "stdin"}}]
     code.write_text("return _items")
     done = run_command("run", str(code), "--items", "-", stdin='{"one": "object"}')
-    assert json.loads(done.stdout) == [{"json": {"one": "object"}}]
+    assert json.loads(done.stdout) == [{"json": {"one": "object"}, "pairedItem": {"item": 0}}]
 
 
 @pytest.mark.parametrize(

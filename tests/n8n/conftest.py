@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.n8n.flows import FLOWS
+from tests.n8n.helper_flows import HELPER_FLOWS
+from tests.n8n.javascript import javascript_runner
 from tests.n8n.owner import Owner
 from tests.n8n.process import Started, started
 from tests.n8n.server import RealN8n
@@ -21,7 +23,7 @@ def only_n8n() -> Iterator[tuple[RealN8n, Owner]]:
     scripts = os.environ.get("N8N_SCRIPTS")
     if not scripts:
         pytest.skip("N8N_SCRIPTS does not say where the scripts of a real n8n are")
-    server = RealN8n(Path(scripts), Path(tempfile.mkdtemp(prefix="real-n8n-")), FLOWS)
+    server = RealN8n(Path(scripts), Path(tempfile.mkdtemp(prefix="real-n8n-")), (*FLOWS, *HELPER_FLOWS))
     owner = Owner(server.url)
 
     async def start() -> None:
@@ -48,6 +50,13 @@ async def n8n(only_n8n: tuple[RealN8n, Owner]) -> RealN8n:
 def owner(only_n8n: tuple[RealN8n, Owner]) -> Owner:
     """Who may look into it."""
     return only_n8n[1]
+
+
+@pytest.fixture
+async def javascript(n8n: RealN8n) -> AsyncIterator[None]:
+    """A runner of it for JavaScript."""
+    async with javascript_runner(n8n):
+        yield
 
 
 @pytest.fixture

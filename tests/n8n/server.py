@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.n8n.workflows import Flow, write_workflow
+from tests.n8n.workflows import Flow, Twins, write_workflow
 
 AUTH_TOKEN = "local-secret"
 
@@ -27,6 +27,7 @@ HEARTBEAT = 5
 SETTINGS = {
     "N8N_RUNNERS_AUTH_TOKEN": AUTH_TOKEN,
     "N8N_RUNNERS_HEARTBEAT_INTERVAL": str(HEARTBEAT),
+    "N8N_BLOCK_ENV_ACCESS_IN_NODE": "false",  # n8n blocks it unless told otherwise
     "CODE_ENABLE_STDOUT": "true",  # what code prints in production is then in n8n's own log
     "EXECUTIONS_DATA_SAVE_ON_SUCCESS": "none",  # or each 100 MB of a test would be written to the database
     "EXECUTIONS_DATA_SAVE_ON_ERROR": "all",  # where the texts of errors are read from
@@ -38,20 +39,20 @@ class RealN8n:
     """An n8n server in a process of its own, with all its data in a folder of its own and on ports of its own."""
 
     def __init__(
-        self, scripts: Path, folder: Path, flows: Iterable[Flow], overrides: Mapping[str, str] | None = None
+        self, scripts: Path, folder: Path, flows: Iterable[Flow | Twins], overrides: Mapping[str, str] | None = None
     ) -> None:
         # start.sh takes its settings and workflows from the folder that it is called by: links to the two scripts
         # beside workflows of our own make it take those, with nothing of it copied
-        self._scripts = folder / "scripts"
-        (self._scripts / "workflows").mkdir(parents=True)
+        self.scripts = folder / "scripts"
+        (self.scripts / "workflows").mkdir(parents=True)
         for script in ("start.sh", "env.sh"):
-            (self._scripts / script).symlink_to(scripts.resolve() / script)
+            (self.scripts / script).symlink_to(scripts.resolve() / script)
         if overrides:  # env.sh has the last word, so it is the place for what it would set otherwise
-            (self._scripts / "env.sh").unlink()
+            (self.scripts / "env.sh").unlink()
             lines = [f"export {name}={shlex.quote(value)}" for name, value in overrides.items()]
             original = shlex.quote(str(scripts.resolve() / "env.sh"))
-            (self._scripts / "env.sh").write_text("\n".join([*lines, f". {original}", *lines, ""]))
-        write_workflow(flows, self._scripts / "workflows")
+            (self.scripts / "env.sh").write_text("\n".join([*lines, f". {original}", *lines, ""]))
+        write_workflow(flows, self.scripts / "workflows")
         self._folder = folder
         self._log = folder / "n8n.log"
         self._port, self._broker_port = _free_ports(2)
@@ -72,7 +73,7 @@ class RealN8n:
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["bash", str(self._scripts / "start.sh")],
+                ["bash", str(self.scripts / "start.sh")],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -139,6 +140,18 @@ class RealN8n:
                 async with session.post(f"{self.url}/webhook/{path}", data=body) as answer:
                     if answer.status != 404:
                         return answer.status, await answer.text()
+                await asyncio.sleep(0.1)
+
+    async def upload(self, path: str, name: str, content: bytes, within: float = 90) -> Any:
+        """Call a webhook with a file, as a form does. Returns the answer, which has to be a good one."""
+        async with asyncio.timeout(within), aiohttp.ClientSession() as session:
+            while True:
+                form = aiohttp.FormData()
+                form.add_field("file", content, filename=name, content_type="application/octet-stream")
+                async with session.post(f"{self.url}/webhook/{path}", data=form) as answer:
+                    if answer.status != 404:
+                        assert answer.status == 200, await answer.text()
+                        return await answer.json()
                 await asyncio.sleep(0.1)
 
     async def items(self, path: str, body: Any, within: float = 90) -> Any:

@@ -105,5 +105,5 @@ async def test_deep_values_go_both_ways(n8n: RealN8n, runner: Started) -> None:
 @pytest.mark.parametrize("levels", [1000, 1800])
 async def test_items_that_are_too_deep(n8n: RealN8n, owner: Owner, runner: Started, levels: int) -> None:
     failure, took = await failure_of(n8n, owner, "deep-input", '{"a":' * levels + "1" + "}" * levels)
-    assert "The settings of the task cannot be used" in failure.message
+    assert "The settings of the task cannot be used: the items are nested too deeply" in failure.message
     assert took < AT_ONCE

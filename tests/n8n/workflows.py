@@ -6,9 +6,9 @@ what hangs on the webhook that was called.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +18,146 @@ ALL_ITEMS = "runOnceForAllItems"
 EACH_ITEM = "runOnceForEachItem"
 
 WORKFLOW_ID = "n8nrunnertests01"
+WORKFLOW_NAME = "tests"
+TIMEZONE = "Asia/Tokyo"
+"""Of the workflow: neither n8n's default nor that of any machine these tests are likely to run on."""
+
+
+class Language(Enum):
+    """What a Code node is written in; the value is n8n's word for it."""
+
+    PYTHON = "pythonNative"
+    JAVASCRIPT = "javaScript"
 
 
 @attrs.frozen
 class Code:
-    """A Code node."""
+    """A Code node. Its name is that of its flow, and where it stands there: `by-name 0`, `by-name python`."""
 
     code: str
     mode: str = ALL_ITEMS
     goes_on: bool = False
     """Whether it goes on when its code fails, with the error as an item."""
 
+    language: Language = Language.PYTHON
+
+
+@attrs.frozen
+class Setting:
+    """A Set node that makes an item with one field, a number, of an expression."""
+
+    field: str
+    expression: str
+
 
 @attrs.frozen
 class Flow:
-    """A webhook with a Code node, or several in a row; the items of the last one are the answer."""
+    """A webhook with a node, or several in a row; the items of the last one are the answer."""
 
     path: str
-    nodes: tuple[Code, ...]
+    nodes: tuple[Code | Setting, ...]
 
 
-def write_workflow(flows: Iterable[Flow], folder: Path) -> None:
-    """Write the one workflow that has all of them, as n8n imports it."""
-    nodes: list[dict[str, Any]] = []
-    connections: dict[str, Any] = {}
-    for row, flow in enumerate(flows):
-        chain = [_webhook(flow, row), *(_code(flow, row, step, node) for step, node in enumerate(flow.nodes))]
-        nodes += chain
-        for before, after in itertools.pairwise(chain):
-            connections[before["name"]] = {"main": [[{"node": after["name"], "type": "main", "index": 0}]]}
-    workflow = {
-        "id": WORKFLOW_ID,
-        "name": "tests",
-        "active": False,
-        "settings": {},
-        "connections": connections,
-        "nodes": nodes,
-    }
-    (folder / "tests.json").write_text(json.dumps(workflow, indent=1))
+@attrs.frozen
+class Twins:
+    """A webhook, nodes in a row, and behind the last of them the same thing in Python and in JavaScript.
+
+    The items of both are the answer, Python's first; or what the node behind them makes of these.
+    """
+
+    path: str
+    python: str
+    javascript: str
+    before: tuple[Code, ...] = ()
+    after: tuple[Code, ...] = ()
+    mode: str = ALL_ITEMS
 
 
-def _webhook(flow: Flow, row: int) -> dict[str, Any]:
-    return {
-        "id": f"webhook-{flow.path}",
-        "name": f"webhook {flow.path}",
-        "type": "n8n-nodes-base.webhook",
-        "typeVersion": 2,
-        "position": [0, 200 * row],
-        "webhookId": flow.path,
-        "parameters": {
+Node = dict[str, Any]
+
+
+class _Drawing:
+    """A workflow that is being made: nodes, each in a row of its flow, and lines between them."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.connections: dict[str, Any] = {}
+        self._row = 0
+
+    def flow(self, flow: Flow | Twins) -> None:
+        """Draw a flow below those before it."""
+        last = self._webhook(flow.path)
+        for step, node in enumerate(flow.nodes if isinstance(flow, Flow) else flow.before):
+            last = self._behind(last, self._code(f"{flow.path} {step}", node))
+        if isinstance(flow, Twins):
+            self._twins(flow, last)
+        self._row += 1
+
+    def _twins(self, flow: Twins, source: Node) -> None:
+        python = self._behind(source, self._code(f"{flow.path} python", Code(flow.python, flow.mode)))
+        twin = Code(flow.javascript, flow.mode, language=Language.JAVASCRIPT)
+        self._row += 1
+        javascript = self._behind(source, self._code(f"{flow.path} javascript", twin))
+        last = self._behind(python, self._node(f"{flow.path} both", "merge", 3, {}))
+        self._connect(javascript, last, 1)
+        for step, node in enumerate(flow.after):
+            last = self._behind(last, self._code(f"{flow.path} after {step}", node))
+
+    def _behind(self, before: Node, after: Node) -> Node:
+        self._connect(before, after, 0)
+        return after
+
+    def _connect(self, before: Node, after: Node, at: int) -> None:
+        outputs = self.connections.setdefault(before["name"], {"main": [[]]})["main"]
+        outputs[0].append({"node": after["name"], "type": "main", "index": at})
+
+    def _webhook(self, path: str) -> Node:
+        parameters = {
             "httpMethod": "POST",
-            "path": flow.path,
+            "path": path,
             "responseMode": "lastNode",
             "responseData": "allEntries",
             "options": {},
-        },
-    }
+        }
+        return self._node(f"webhook {path}", "webhook", 2, parameters, webhookId=path)
+
+    def _code(self, name: str, node: Code | Setting) -> Node:
+        if isinstance(node, Setting):
+            return self._set(name, node)
+        written_in = {Language.PYTHON: "pythonCode", Language.JAVASCRIPT: "jsCode"}[node.language]
+        parameters = {"language": node.language.value, "mode": node.mode, written_in: node.code}
+        more = {"onError": "continueRegularOutput"} if node.goes_on else {}
+        return self._node(name, "code", 2, parameters, **more)
+
+    def _set(self, name: str, node: Setting) -> Node:
+        assignment = {"id": node.field, "name": node.field, "value": node.expression, "type": "number"}
+        return self._node(name, "set", 3.4, {"assignments": {"assignments": [assignment]}, "options": {}})
+
+    def _node(self, name: str, kind: str, version: float, parameters: dict[str, Any], **more: Any) -> Node:
+        node = {
+            "id": name.replace(" ", "-"),
+            "name": name,
+            "type": f"n8n-nodes-base.{kind}",
+            "typeVersion": version,
+            "position": [200 * len(self.nodes), 200 * self._row],
+            "parameters": parameters,
+            **more,
+        }
+        self.nodes.append(node)
+        return node
 
 
-def _code(flow: Flow, row: int, step: int, node: Code) -> dict[str, Any]:
-    return {
-        "id": f"code-{flow.path}-{step}",
-        "name": f"{flow.path} {step}",
-        "type": "n8n-nodes-base.code",
-        "typeVersion": 2,
-        "position": [200 + 200 * step, 200 * row],
-        "parameters": {"language": "pythonNative", "mode": node.mode, "pythonCode": node.code},
-        **({"onError": "continueRegularOutput"} if node.goes_on else {}),
+def write_workflow(flows: Iterable[Flow | Twins], folder: Path) -> None:
+    """Write the one workflow that has all of them, as n8n imports it."""
+    drawing = _Drawing()
+    for flow in flows:
+        drawing.flow(flow)
+    workflow = {
+        "id": WORKFLOW_ID,
+        "name": WORKFLOW_NAME,
+        "active": False,
+        "settings": {"timezone": TIMEZONE},
+        "connections": drawing.connections,
+        "nodes": drawing.nodes,
     }
+    (folder / "tests.json").write_text(json.dumps(workflow, indent=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from statemachine import (
     CONNECTION,
+    TASK,
     UNNUMBERED,
     ConnectionEffect,
     ConnectionEvent,
@@ -20,7 +21,9 @@ from statemachine import (
     ConnectionState,
     ConnectionStep,
     Journal,
+    Lifecycle,
     Outcome,
+    Table,
     TaskEffect,
     TaskEvent,
     TaskMachine,
@@ -30,15 +33,21 @@ from statemachine.testing import (
     CONNECTION_RULES,
     ConnectionStateMachine,
     Coroutine,
+    FakeDriver,
+    FakePerformer,
     FiredEvent,
+    Performer,
+    Post,
     Role,
     Start,
     Timer,
+    VirtualClock,
     World,
+    any_sequences,
     check_rules,
-    fire,
     fired_events,
     fired_sequences,
+    legal_sequences,
 )
 
 S, E, F = ConnectionState, ConnectionEvent, ConnectionEffect
@@ -62,11 +71,18 @@ def test_no_order_of_events_breaks_a_rule() -> None:
 @given(fired_sequences(max_lead=2))
 @settings(max_examples=200, deadline=None)
 def test_every_sequence_of_events_keeps_every_rule(sequence: list[FiredEvent]) -> None:
-    machine, world = ConnectionMachine(Journal(lambda: 0.0, limit=3)), World()
+    machine = ConnectionMachine(Journal(lambda: 0.0, limit=3))
+    driver = FakeDriver(machine, FakePerformer)
     for fired in sequence:
-        step = fire(machine, world, fired.event, fired.number(machine.number))
-        check_rules(CONNECTION_RULES, world, machine, step)
+        driver.fire(fired.event, fired.number(machine.number))
     assert sum(machine.journal.counts.values()) == len(sequence)
+
+
+@given(legal_sequences(CONNECTION))
+@settings(max_examples=100, deadline=None)
+def test_every_legal_sequence_is_taken_step_by_step(sequence: list[ConnectionEvent]) -> None:
+    driver = FakeDriver(ConnectionMachine(Journal(lambda: 0.0)), FakePerformer)
+    assert [driver.fire(event).outcome for event in sequence] == [Outcome.TAKEN] * len(sequence)
 
 
 def expect_broken(broken: type[ConnectionStateMachine], match: str) -> None:
@@ -74,60 +90,61 @@ def expect_broken(broken: type[ConnectionStateMachine], match: str) -> None:
         run_state_machine_as_test(broken, settings=BROKEN_RUNS)
 
 
+def with_performer(kind: type[FakePerformer]) -> type[ConnectionStateMachine]:
+    """The generated runs of another performer."""
+
+    class Other(ConnectionStateMachine):
+        def make_performer(self, clock: VirtualClock, post: Post) -> Performer:
+            return kind(clock, post)
+
+    return Other
+
+
 @pytest.mark.parametrize("forgotten", F, ids=lambda effect: effect.value)
-def test_a_world_that_forgets_one_effect_is_caught_by_the_rules(forgotten: ConnectionEffect) -> None:
-    class Forgetful(World):
-        def perform(self, step: ConnectionStep, number: int) -> None:
-            leaving = tuple(effect for effect in step.leaving if effect is not forgotten)
-            entering = tuple(effect for effect in step.entering if effect is not forgotten)
-            super().perform(attrs.evolve(step, leaving=leaving, entering=entering), number)
+def test_a_performer_that_forgets_one_effect_is_caught_by_the_rules(forgotten: ConnectionEffect) -> None:
+    class Forgetful(FakePerformer):
+        def perform(self, effect: ConnectionEffect, number: int) -> None:
+            if effect is not forgotten:
+                super().perform(effect, number)
 
-    class Broken(ConnectionStateMachine):
-        def make_world(self) -> World:
-            return Forgetful()
-
-    expect_broken(Broken, "Found after")
+    expect_broken(with_performer(Forgetful), "Found after")
 
 
-def test_a_world_that_leaves_the_socket_of_a_lost_connection_open_is_caught() -> None:
-    class Leaky(World):
+def test_a_performer_that_leaves_the_socket_of_a_lost_connection_open_is_caught() -> None:
+    class Leaky(FakePerformer):
         def cancel_connection(self) -> None:
             sockets = self.now.sockets
             super().cancel_connection()
             self.change(sockets=sockets)
 
-    class Broken(ConnectionStateMachine):
-        def make_world(self) -> World:
-            return Leaky()
-
-    expect_broken(Broken, "no_socket_without_connection: .* in backoff")
+    expect_broken(with_performer(Leaky), "no_socket_without_connection: .* in backoff")
 
 
-def test_a_world_that_announces_backoff_before_the_connection_has_ended_is_caught() -> None:
-    class Hasty(World):
-        def perform(self, step: ConnectionStep, number: int) -> None:
-            super().perform(attrs.evolve(step, leaving=(), entering=step.effects), number)
-
-    class Broken(ConnectionStateMachine):
-        connection_rules = (RULES["lost_leaves_nothing"],)
-
-        def make_world(self) -> World:
-            return Hasty()
-
-    expect_broken(Broken, "lost_leaves_nothing: .*still alive: ")
-
-
-def test_a_world_that_kills_tasks_on_shutdown_is_caught() -> None:
-    class Impatient(World):
+def test_a_performer_that_kills_tasks_on_shutdown_is_caught() -> None:
+    class Impatient(FakePerformer):
         def drain(self) -> None:
             super().drain()
             self.kill_tasks()
 
-    class Broken(ConnectionStateMachine):
-        def make_world(self) -> World:
-            return Impatient()
+    expect_broken(with_performer(Impatient), "shutdown_spares_tasks: ")
 
-    expect_broken(Broken, "shutdown_spares_tasks: ")
+
+@pytest.mark.parametrize("timer", Timer)
+def test_a_timer_that_rings_and_goes_on_is_caught(timer: Timer) -> None:
+    class Ringing(FakePerformer):
+        def _stop(self, stopped: Timer) -> None:
+            if stopped is not timer:
+                super()._stop(stopped)
+
+    expect_broken(with_performer(Ringing), "(timers_stop_first|lost_leaves_nothing|opening_in_connecting): ")
+
+
+class Hasty(ConnectionMachine):
+    """Has everything performed after the announcement."""
+
+    def fire(self, event: ConnectionEvent, number: int | None = None, why: str = "") -> ConnectionStep:
+        step = super().fire(event, number, why)
+        return attrs.evolve(step, leaving=(), entering=step.effects)
 
 
 class Credulous(ConnectionMachine):
@@ -169,6 +186,7 @@ class Sloppy(ConnectionMachine):
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
+        (Hasty, "(timers_stop_first|lost_leaves_nothing|opening_in_connecting): "),
         (Credulous, "expected .*STALE"),
         (Restless, r"lost for connection \d+: expected .*IGNORED"),
         (Talkative, "(stale|ignored)_changes_nothing: .*stop_offers"),
@@ -193,7 +211,11 @@ Damage = Callable[[World], None]
 
 def now(**changes: Any) -> Damage:
     """Change the world as it is."""
-    return lambda world: world.change(**changes)
+
+    def damage(world: World) -> None:
+        world.now = attrs.evolve(world.now, **changes)
+
+    return damage
 
 
 def announced(**changes: Any) -> Damage:
@@ -261,10 +283,9 @@ BREACHES: list[tuple[str, tuple[ConnectionEvent, ...], Damage]] = [
 
 def run(path: tuple[ConnectionEvent, ...]) -> tuple[World, ConnectionMachine, ConnectionStep]:
     """A world after a run; the empty run is one in which nothing is lost."""
-    machine, world = ConnectionMachine(Journal(lambda: 0.0)), World()
-    for event in path or (E.LOST,):
-        step = fire(machine, world, event, FiredEvent(event, 0).number(machine.number))
-    return world, machine, step
+    driver = FakeDriver(ConnectionMachine(Journal(lambda: 0.0)), FakePerformer)
+    steps = [driver.fire(event) for event in path or (E.LOST,)]
+    return driver.world, driver.machine, steps[-1]
 
 
 @pytest.mark.parametrize(("name", "path", "damage"), BREACHES, ids=[name for name, _, _ in BREACHES])
@@ -279,9 +300,10 @@ def test_a_rule_holds_after_a_run_and_fails_when_the_world_is_damaged(
 
 
 def test_a_stale_event_that_changes_something_is_caught() -> None:
-    world, machine, _ = run(LOST)
-    step = fire(machine, world, E.RETRY, 0)
-    check_rules(CONNECTION_RULES, world, machine, step)
+    driver = FakeDriver(ConnectionMachine(Journal(lambda: 0.0)), FakePerformer)
+    for event in LOST:
+        driver.fire(event)
+    world, machine, step = driver.world, driver.machine, driver.fire(E.RETRY, 0)
     for broken in (attrs.evolve(step, entering=(F.OPEN_SOCKET,)), attrs.evolve(step, after=S.CONNECTING)):
         with pytest.raises(AssertionError, match=r"^stale_changes_nothing: "):
             check_rules((RULES["stale_changes_nothing"],), world, machine, broken)
@@ -320,15 +342,79 @@ def test_stale_current_and_future_events_are_all_generated(age: int) -> None:
     assert find(fired_events(max_age=3, max_lead=2), lambda fired: fired.age == age).event not in UNNUMBERED or age == 0
 
 
-@given(fired_sequences(max_size=5))
-def test_a_generated_run_is_no_longer_than_asked_for(sequence: list[FiredEvent]) -> None:
+@given(st.one_of(fired_sequences(max_size=5), legal_sequences(CONNECTION, max_size=5), any_sequences(TASK, max_size=5)))
+def test_a_generated_run_is_no_longer_than_asked_for(sequence: list[Any]) -> None:
     assert len(sequence) <= 5
+
+
+@pytest.mark.parametrize("table", [CONNECTION, TASK], ids=lambda table: table.name)
+@given(data=st.data())
+@settings(deadline=None)
+def test_a_legal_sequence_of_any_table_is_taken(table: Table[Any, Any, Any], data: st.DataObject) -> None:
+    lifecycle = Lifecycle(table)
+    for event in data.draw(legal_sequences(table)):
+        assert lifecycle.fire(event).outcome is Outcome.TAKEN
+
+
+@pytest.mark.parametrize(
+    "arrow", list(CONNECTION.arrows()), ids=lambda arrow: f"{arrow[0].value} {arrow[1].event.value}"
+)
+def test_every_arrow_is_gone_by_some_legal_sequence(arrow: tuple[ConnectionState, Any]) -> None:
+    source, row = arrow
+
+    def goes_by_it(sequence: list[ConnectionEvent]) -> bool:
+        lifecycle = Lifecycle(CONNECTION)
+        return any((step.before, step.event) == (source, row.event) for step in map(lifecycle.fire, sequence))
+
+    assert find(legal_sequences(CONNECTION), goes_by_it, settings=settings(phases=[Phase.generate]))
+
+
+@pytest.mark.parametrize("event", TaskEvent, ids=lambda event: event.value)
+def test_any_sequences_hold_every_event_of_a_table(event: TaskEvent) -> None:
+    assert find(any_sequences(TASK), lambda sequence: event in sequence) == [event]
+
+
+# The fake performer's time
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds", "state"),
+    [
+        ((E.CONNECT, E.ACCEPTED), 10.0, S.BACKOFF),
+        (LOST, 5.0, S.CONNECTING),
+        (LISTENING, 300.0, S.SHUTTING_DOWN),
+        (SHUTDOWN, 10.0, S.DISCONNECTED),
+        (LISTENING, 310.0, S.DISCONNECTED),
+    ],
+)
+def test_timers_of_the_fake_performer_ring_when_their_time_has_come(
+    path: tuple[ConnectionEvent, ...], seconds: float, state: ConnectionState
+) -> None:
+    driver = FakeDriver(ConnectionMachine(Journal(lambda: 0.0)), FakePerformer)
+    for event in path:
+        driver.fire(event)
+    before = driver.machine.state
+    driver.pass_time(seconds - 0.001)
+    assert driver.machine.state is (S.SHUTTING_DOWN if state is S.DISCONNECTED else before)
+    driver.pass_time(0.001)
+    assert driver.machine.state is state
+
+
+def test_a_connection_of_the_fake_performer_that_is_never_idle_is_renewed() -> None:
+    class Busy(FakePerformer):
+        delays: ClassVar = {**FakePerformer.delays, Timer.IDLE: 1e9}
+
+    driver = FakeDriver(ConnectionMachine(Journal(lambda: 0.0)), Busy)
+    for event in LISTENING:
+        driver.fire(event)
+    driver.pass_time(3600)
+    assert (driver.machine.state, driver.machine.number) == (S.CONNECTING, 2)
 
 
 # The task
 
 
-@given(st.lists(st.sampled_from(TaskEvent), max_size=30))
+@given(any_sequences(TASK, max_size=30))
 @settings(deadline=None)
 def test_a_task_ends_once_whatever_the_order_of_events(events: list[TaskEvent]) -> None:
     task = TaskMachine()
@@ -344,7 +430,7 @@ def test_a_task_ends_once_whatever_the_order_of_events(events: list[TaskEvent]) 
         assert issued.count(TaskEffect.START_EXECUTION) <= 1
 
 
-@given(st.lists(st.sampled_from(TaskEvent), max_size=30))
+@given(any_sequences(TASK, max_size=30))
 @settings(deadline=None)
 def test_a_task_can_always_be_brought_to_its_end(events: list[TaskEvent]) -> None:
     task = TaskMachine()

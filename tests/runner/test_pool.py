@@ -44,7 +44,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 
 async def run(executor: SandboxExecutor, text: str, **more: Any) -> Any:
     request = TaskRequest("t", code_settings(textwrap.dedent(text), ITEMS, **more), lambda _: None)
-    return json.loads(bytes(await executor.execute(request)))
+    return json.loads(bytes((await executor.execute(request)).result))
 
 
 async def error(executor: SandboxExecutor, text: str, **more: Any) -> dict[str, Any]:

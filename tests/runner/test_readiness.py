@@ -8,6 +8,7 @@ import pytest
 
 from runner import Readiness, TaskRunner, TaskRunnerConfig
 from runner.observe.counters import Counters
+from runner.observe.observers import Observers
 from runner.observe.readiness import readiness_of
 from runner.tasks.offers import GRACE, SPREAD, VALIDITY, Offers
 from statemachine import ConnectionState
@@ -83,7 +84,9 @@ async def test_a_silent_broker_makes_it_unready_until_there_is_a_sign_of_life(
 
 def test_a_free_slot_without_an_offer_is_told_from_one_that_has_just_been_freed() -> None:
     clock, free = ManualClock(), 2
-    offers = Offers("python", clock, Counters(), lambda: free, lambda _: None, random.Random(1))
+    offers = Offers(
+        "python", clock, Counters(), Observers(lambda: None), lambda: free, lambda _: None, random.Random(1)
+    )
     offers.start()
     assert offers.missing_for == 0
     stuck = VALIDITY + SPREAD + GRACE + 3

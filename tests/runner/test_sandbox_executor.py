@@ -70,9 +70,9 @@ class Task:
     async def raw(self) -> bytes:
         """The result as it is sent on."""
         if self._executor is not None:
-            return bytes(await self._executor.execute(self._request))
+            return bytes((await self._executor.execute(self._request)).result)
         async with started(**self._config) as executor:
-            return bytes(await executor.execute(self._request))
+            return bytes((await executor.execute(self._request)).result)
 
     async def ending(self) -> tuple[bytes, str]:
         """The result as it is sent on, or the message of the failure."""
@@ -680,5 +680,5 @@ async def test_what_the_zygote_has_rehearsed_leaves_nothing_in_a_task() -> None:
     config = {"stdlib_allow": {"*"}, "builtins_deny": (), "language": "full"}
     async with started(**config) as executor:
         request = TaskRequest("t", code_settings(textwrap.dedent(text), []), lambda _: None)
-        [item] = json.loads(bytes(await executor.execute(request)))
+        [item] = json.loads(bytes((await executor.execute(request)).result))
     assert item["json"] == {"printers": 1, "source": 1}

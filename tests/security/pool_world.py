@@ -133,7 +133,7 @@ class Pool:
             if time.monotonic() - began > STALLED:
                 self.disturbed.append("a task could not be cancelled in time")
         try:
-            said.result = await running
+            said.result = (await running).result
         except TaskFailed as failed:
             said.error = f"{failed.message} {failed.description}"
         except asyncio.CancelledError:

@@ -65,7 +65,7 @@ async def outcome(executor: SandboxExecutor, text: str, items: Any) -> tuple[str
     """What a task came to: its error, or its result."""
     try:
         request = TaskRequest("t", code_settings(textwrap.dedent(text), items), lambda _: None)
-        return "", json.loads(bytes(await executor.execute(request)))
+        return "", json.loads(bytes((await executor.execute(request)).result))
     except TaskFailed as failed:
         return f"{failed.message} {failed.description}", None
 

@@ -187,7 +187,7 @@ async def _run_all(config: dict[str, Any], programs: dict[str, Program]) -> dict
         for name, (code, _) in programs.items():
             try:
                 request = TaskRequest("t", code_settings(code), lambda _: None)
-                results[name] = json.loads(bytes(await executor.execute(request)))
+                results[name] = json.loads(bytes((await executor.execute(request)).result))
             except TaskFailed as failed:
                 results[name] = f"{failed.message} {failed.description}"
     return results
@@ -266,7 +266,7 @@ async def test_programs_reach_a_server_where_the_network_is_allowed(server: int,
         assert executor.report.is_complete, str(executor.report)
         for name, (code, expected) in OVER_THE_NETWORK.items():
             try:
-                document = await executor.execute(TaskRequest("t", code_settings(code, items), lambda _: None))
+                document = (await executor.execute(TaskRequest("t", code_settings(code, items), lambda _: None))).result
             except TaskFailed as error:
                 failed[name] = f"{error.message} {error.description}"
             else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from runner import SandboxFailed, TaskFailed, TaskRequest
+from runner import SandboxFailed, TaskContext, TaskFailed, TaskRequest
 from tests.simulation.plan import Plan, Trouble, log_uniform, weighted
 from tests.simulation.story import Story
 
@@ -110,6 +110,13 @@ class SimulatedExecutor:
             raise
         finally:
             self.running -= 1
+
+    async def function(self, orders: dict[str, Any], task: TaskContext) -> Raw:
+        """The same as a coroutine function, for the second type of tasks. It says so when it returns what is wrong."""
+        result = await self.execute(TaskRequest(task.task_id, Raw(json.dumps(orders).encode()), task._print))
+        if not isinstance(result, Raw):
+            raise InjectedFailure("as it was told to")
+        return result
 
     async def _obey(self, request: TaskRequest, orders: dict[str, Any]) -> Raw:
         if "behaviour" not in orders:

@@ -44,7 +44,7 @@ class Requester:
         self._count += 1
         settings = drawn_settings(self._entropy, self._count, self._plan.task_timeout)
         self._story.tell("requester", "asks for", bytes(memoryview(settings)))
-        task = self._broker.rules.request(settings)
+        task = self._broker.rules.request(settings, self._entropy.choice(list(self._plan.slots_of)))
         self._requests.append((self._count, self._broker.rules, task))
         if len(self._requests) > MANY:
             self.look_at_ends()

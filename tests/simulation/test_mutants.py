@@ -9,7 +9,7 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.rules import SIMULATION_RULES
 from tests.simulation.run import simulate
 
-SEEDS = 400
+SEEDS = 1000
 HOURS = 0.12
 
 

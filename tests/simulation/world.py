@@ -96,14 +96,10 @@ class SimulatedWorld(World):
     def _expect(self, spoken_of: int | None) -> None:
         if self.start is not None and self.start.done():
             self.ended()
-        self.before = self.picture()
-        self.number_before = self.machine.number
-        self.spoken_of = spoken_of
-        self.announced = None
+        self.expect(self.picture(), self.machine.number, spoken_of)
 
     def _fired(self, step: ConnectionStep) -> None:
         self.fired[step.outcome] += 1
-        self.number = self.machine.number
         self._step = step
         self.network.story.tell(
             "runner", f"{step.event.value}: {step.before.value} -> {step.after.value} ({step.outcome.value})", step.why
@@ -203,8 +199,9 @@ class SimulatedWorld(World):
 
     def _offers(self) -> set[Coroutine]:
         """The making of offers."""
-        offers = self.runner._workload._offers
-        return {Coroutine(self.machine.number, Role.OFFER)} if offers._making or len(offers) else set()
+        books = [served.offers for served in self.runner._workload._types.values()]
+        offering = any(book._making or len(book) for book in books)
+        return {Coroutine(self.machine.number, Role.OFFER)} if offering else set()
 
     def _where_start_stands(self) -> Start:
         if self.start is None:

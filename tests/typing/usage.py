@@ -16,11 +16,14 @@ from runner import (
     Count,
     Executor,
     NoIdleTimeoutHandlerError,
+    Observer,
     Readiness,
     Refused,
     RunnerError,
     SignOfLife,
     TaskFailed,
+    TaskFinished,
+    TaskOutcome,
     TaskRequest,
     TaskRunner,
     TaskRunnerConfig,
@@ -123,6 +126,24 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.config.max_concurrency, int)
         assert_type(runner.config.stdlib_allow, frozenset[str] | None)
     TaskRunner(config, executor=EchoThatInherits())
+
+
+class SlowTasks(Observer):
+    """An observer overrides what it wants to hear of."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_task_finished(self, task: TaskFinished) -> None:
+        if task.outcome is TaskOutcome.DONE and task.duration > 1:
+            self.names.append(task.task.node_name)
+
+
+def with_an_observer(runner: TaskRunner) -> None:
+    stop = runner.observe(SlowTasks())
+    assert_type(stop(), None)
+    assert_type(runner.executor_status.running, Mapping[str, int])
+    assert_type([task.age for task in runner.tasks], list[float])
 
 
 class Pipe:

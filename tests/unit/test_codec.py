@@ -36,6 +36,7 @@ from runner.protocol.messages import (
     Info,
     RpcResponse,
     TaskCancel,
+    TaskDataResponse,
     TaskDone,
     TaskError,
     TaskOffer,
@@ -230,6 +231,17 @@ def test_a_field_that_may_be_missing_is_null() -> None:
     assert message == RpcResponse("c", "t", "success", NULL)
 
 
+def test_what_a_task_leaves_behind_is_written_if_there_is_any() -> None:
+    data = DoneData(Raw(b"[]"), custom_data=Raw(b'{"a":"1"}'), static_data=Raw(b'{"global":{}}'))
+    assert encode(TaskDone("t", data)) == (
+        b'{"type":"runner:taskdone","taskId":"t","data":'
+        b'{"result":[],"customData":{"a":"1"},"staticData":{"global":{}}}}'
+    )
+    assert encode(TaskDone("t", DoneData(Raw(b"[]"), static_data=NULL))) == (
+        b'{"type":"runner:taskdone","taskId":"t","data":{"result":[]}}'
+    )
+
+
 def test_whole_numbers_are_written_whole() -> None:
     assert b'"validFor":5000}' in encode(TaskOffer("o", "python", 5000))
 
@@ -347,6 +359,23 @@ def test_settings_are_the_same_on_both_sides_of_the_size_that_is_large(size: int
     frame = as_settings(task_id, of_size(size))
     assert plain(settings_in(frame)) == plain(settings_in(as_others_write(frame)))
     assert bytes(settings_in(frame).settings) == of_size(size)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b'{"type":"broker:rpcresponse","taskId":"t","callId":"c","status":"success","data":',
+        b'{"type":"broker:taskdataresponse","taskId":"t","requestId":"r","data":',
+    ],
+)
+@pytest.mark.parametrize("size", [LARGE - 1, LARGE, LARGE + 1, 2 * MIB])
+def test_large_answers_are_not_read_either(start: bytes, size: int) -> None:
+    frame = start + of_size(size) + b"}"
+    message = decode_broker_message(frame)
+    assert plain(message) == plain(decode_broker_message(as_others_write(frame)))
+    bad = decode_broker_message(start + of_size(size)[:-2] + b"\x00}}")
+    assert isinstance(bad, RpcResponse | TaskDataResponse)
+    assert bytes(bad.data).endswith(b"\x00}")
 
 
 @settings(deadline=None, max_examples=50)

@@ -236,7 +236,7 @@ def test_json_comes_back_from_a_process_as_it_was(values: list[Any]) -> None:
         executor = SandboxExecutor(TaskRunnerConfig(auth_token="secret"))
         try:
             await executor.start()
-            return bytes(await executor.execute(request))
+            return bytes((await executor.execute(request)).result)
         finally:
             await executor.close()
 

@@ -1,4 +1,4 @@
-"""Diagrams: nothing of a table is missing in any form, and the current state is marked."""
+"""Diagrams: nothing of a table is missing in any form; the current state and a journal's path are marked on request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from statemachine import (
     CONNECTION,
     FORMATS,
     TASK,
+    ConnectionEvent,
+    ConnectionMachine,
     ConnectionState,
     GraphvizMissing,
+    Journal,
+    Lifecycle,
     Table,
+    TaskEvent,
+    TaskMachine,
     TaskState,
     render,
     to_dot,
@@ -46,6 +52,22 @@ def drawn(pattern: str, text: str) -> set[tuple[str, str, str]]:
         for event in match["events"].split(", ")
     }
 
+
+def a_machine_that_lost_a_connection() -> ConnectionMachine:
+    """It was never registered on its first connection, and stands in `authenticated` on the second."""
+    machine = ConnectionMachine(Journal(lambda: 7.0))
+    machine.fire(ConnectionEvent.CONNECT)
+    machine.fire(ConnectionEvent.ACCEPTED, 1)
+    machine.fire(ConnectionEvent.CONNECT)  # ignored
+    machine.fire(ConnectionEvent.LOST, 1, "reset by peer")
+    machine.fire(ConnectionEvent.RETRY, 1)
+    machine.fire(ConnectionEvent.REGISTERED, 1)  # stale
+    machine.fire(ConnectionEvent.ACCEPTED, 2)
+    return machine
+
+
+TAKEN = {"connect": 1, "accepted": 2, "lost": 1, "retry": 1}
+VISITED = {"disconnected", "connecting", "authenticated", "backoff"}
 
 MERMAID_ARROW = r"^    (?P<source>\w+) --> (?P<target>\w+): (?P<events>[\w, ]+)$"
 DOT_ARROW = r'^    "(?P<source>\w+)" -> "(?P<target>\w+)" \[label="(?P<events>[\w, ]+)"\];$'
@@ -177,8 +199,11 @@ def test_svg_is_a_picture_with_every_state_and_every_event() -> None:
 
 def test_without_graphviz_svg_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GraphvizMissing, match=r"`dot` was not found: install the package `graphviz`.*mermaid"):
+    with pytest.raises(
+        GraphvizMissing, match=r"`dot` was not found: install the package `graphviz`.*mermaid"
+    ) as caught:
         to_svg(CONNECTION)
+    assert caught.value.reason == "SVG needs Graphviz, and its command `dot` was not found"
 
 
 def test_a_graphviz_that_fails_is_reported_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,3 +213,95 @@ def test_a_graphviz_that_fails_is_reported_as_missing(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GraphvizMissing, match=r"could not draw.*exit status 3"):
         render(CONNECTION, "svg")
+
+
+# Machines and tables draw themselves
+
+
+FORMS = pytest.mark.parametrize("form", ["mermaid", "dot", "json", pytest.param("svg", marks=pytest.mark.needs("dot"))])
+
+
+@TABLES
+@FORMS
+def test_a_table_draws_itself(table: AnyTable, form: str) -> None:
+    middle = table.states[1].state
+    assert getattr(table, f"to_{form}")() == render(table, form)
+    assert getattr(table, f"to_{form}")(middle) == render(table, form, middle) != render(table, form)
+
+
+@FORMS
+def test_a_machine_marks_its_state_and_its_path_on_request_alone(form: str) -> None:
+    machine = a_machine_that_lost_a_connection()
+    draw = getattr(machine, f"to_{form}")
+    assert draw() == render(CONNECTION, form)
+    assert draw(current=True) == render(CONNECTION, form, machine.state)
+    assert draw(path=True) == render(CONNECTION, form, path=machine.journal.entries)
+    assert draw(current=True, path=True) == render(CONNECTION, form, machine.state, machine.journal.entries)
+    assert len({draw(), draw(current=True), draw(path=True), draw(current=True, path=True)}) == 4
+
+
+def test_a_machine_whose_state_has_moved_on_is_drawn_where_it_stands() -> None:
+    task = TaskMachine()
+    assert "class accepted current\n" in task.to_mermaid(current=True)
+    task.fire(TaskEvent.SETTINGS)
+    assert "class running current\n" in task.to_mermaid(current=True)
+
+
+def test_a_lifecycle_keeps_a_journal_if_it_is_given_one() -> None:
+    journal = Journal(lambda: 7.0)
+    task = Lifecycle(TASK, journal)
+    task.fire(TaskEvent.SETTINGS, "they came")
+    task.fire(TaskEvent.SETTINGS, "they came again")
+    assert [(entry.event, entry.why, entry.ignored) for entry in journal.entries] == [
+        ("settings", "they came", False),
+        ("settings", "they came again", True),
+    ]
+    assert "accepted --> running: settings ×1\n" in task.to_mermaid(path=True)
+
+
+def test_a_machine_without_a_journal_has_no_path_to_mark() -> None:
+    with pytest.raises(ValueError, match="the path is that of a journal, and this machine keeps none"):
+        TaskMachine().to_mermaid(path=True)
+
+
+def test_mermaid_counts_what_was_taken_and_marks_where_it_has_been() -> None:
+    text = a_machine_that_lost_a_connection().to_mermaid(path=True)
+    assert {event: int(times) for event, times in re.findall(r"(\w+) ×(\d+)", text)} == TAKEN
+    visited = re.search(r"^    class ([\w,]+) visited$", text, re.MULTILINE)
+    assert visited is not None
+    assert set(visited[1].split(",")) == VISITED
+    assert "    auth_failed --> connecting: connect\n" in text, "the same event from elsewhere was not taken"
+
+
+def test_dot_colours_what_was_taken_and_where_it_has_been() -> None:
+    lines = a_machine_that_lost_a_connection().to_dot(path=True).splitlines()
+    coloured = [line for line in lines if "color=" in line]
+    assert {line.split('"')[1] for line in coloured if "->" not in line} == VISITED
+    assert [line.split("label=")[1].split(" ")[0] for line in coloured if "->" in line] == [
+        '"connect',
+        '"accepted',
+        '"lost',
+        '"retry',
+    ]
+
+
+def test_json_lists_the_path_with_times_and_reasons() -> None:
+    document = json.loads(a_machine_that_lost_a_connection().to_json(path=True))
+    assert [(step["from"], step["event"], step["to"]) for step in document["path"]] == [
+        ("disconnected", "connect", "connecting"),
+        ("connecting", "accepted", "authenticated"),
+        ("authenticated", "lost", "backoff"),
+        ("backoff", "retry", "connecting"),
+        ("connecting", "accepted", "authenticated"),
+    ]
+    assert (document["path"][2]["why"], document["path"][2]["time"]) == ("reset by peer", 7.0)
+    assert json.loads(to_json(CONNECTION))["path"] == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_none_of_the_table_is_refused(form: str) -> None:
+    with pytest.raises(ValueError, match=r"'task' has no state ConnectionState.BACKOFF"):
+        render(TASK, form, ConnectionState.BACKOFF)
+    entries = a_machine_that_lost_a_connection().journal.entries
+    with pytest.raises(ValueError, match=r"by 'connect' from 'disconnected' to 'connecting': 'task' does not"):
+        render(TASK, form, path=entries)

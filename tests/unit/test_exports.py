@@ -14,31 +14,71 @@ import pytest
 import runner
 import runner.broker
 import statemachine
+import statemachine.testing
 from tests.support import ROOT
 
 RUNNER = {
     "AlreadyStarted",
     "AuthenticationFailed",
+    "CannotListen",
     "ConfigurationError",
+    "ConnectionFailure",
     "ConnectionLost",
     "Count",
     "Executor",
+    "ExecutorStatus",
+    "FailureKind",
+    "FunctionExecutor",
+    "Inspectable",
+    "LayerStatus",
+    "Limited",
+    "N8n",
+    "N8nRefused",
     "NoIdleTimeoutHandlerError",
+    "Observer",
+    "OfferAccepted",
+    "Outcome",
     "Readiness",
     "Refused",
     "RunnerError",
+    "RunningTask",
+    "SandboxExecutor",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
+    "StatusServer",
+    "TaskContext",
     "TaskFailed",
+    "TaskFinished",
+    "TaskIdentity",
+    "TaskOutcome",
     "TaskRequest",
     "TaskRunner",
     "TaskRunnerConfig",
+    "TaskStarted",
+    "TaskTurnedAway",
     "Transport",
+    "TransportFailed",
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "Started", "Platform"))}
+ERRORS: dict[str, dict[str, object]] = {
+    "AlreadyStarted": {"state": "listening"},
+    "AuthenticationFailed": {"status": 403, "why": "the token is wrong"},
+    "CannotListen": {"host": "127.0.0.1", "port": 5681, "why": "address already in use"},
+    "ConfigurationError": {"problems": ("a port is wrong", "a timeout is wrong")},
+    "ConnectionLost": {"why": "reset by peer", "code": 1001},
+    "N8nRefused": {"message": "No such node", "description": "Look again."},
+    "NoIdleTimeoutHandlerError": {"timeout": 15},
+    "Refused": {"status": 401, "why": "no credential"},
+    "RunnerError": {},
+    "SandboxFailed": {"why": "no", "variable": "N8N_RUNNERS_LANGUAGE", "lacking": {"seccomp": "not in this kernel"}},
+    "TaskFailed": {"message": "No", "description": "because"},
+    "TransportFailed": {"why": "the cable is cut"},
+    "Unreachable": {"why": "no route", "status": 502},
+    "UnsupportedPlatform": {"platform": "Windows"},
+}
+"""Every error, and what it is made from, which are its fields."""
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -72,16 +112,55 @@ STATEMACHINE = {
     "to_mermaid",
     "to_svg",
 }
-BROKER = {"BrokerLimits", "EmbeddedBroker", "EndOfTask", "RequestedTask", "TaskBroker", "TaskEnd", "Violation"}
+TESTING = {
+    "CONNECTION_MODEL",
+    "CONNECTION_RULES",
+    "ConnectionStateMachine",
+    "Coroutine",
+    "FakeDriver",
+    "FakePerformer",
+    "FiredEvent",
+    "Model",
+    "Performer",
+    "Picture",
+    "Post",
+    "Role",
+    "Rule",
+    "Start",
+    "Timer",
+    "VirtualClock",
+    "VirtualTimer",
+    "World",
+    "any_sequences",
+    "check_rules",
+    "fired_events",
+    "fired_sequences",
+    "legal_sequences",
+}
+BROKER = {
+    "BrokerLimits",
+    "CallFailed",
+    "EmbeddedBroker",
+    "EndOfTask",
+    "NodeTypeWanted",
+    "RequestedTask",
+    "TaskBroker",
+    "TaskEnd",
+    "TaskService",
+    "Violation",
+}
 
 
 def test_the_public_names_are_exactly_these() -> None:
     assert set(runner.__all__) == RUNNER
     assert set(statemachine.__all__) == STATEMACHINE
+    assert set(statemachine.testing.__all__) == TESTING
     assert set(runner.broker.__all__) == BROKER
 
 
-@pytest.mark.parametrize("module", [runner, statemachine, runner.broker], ids=lambda module: str(module.__name__))
+@pytest.mark.parametrize(
+    "module", [runner, statemachine, statemachine.testing, runner.broker], ids=lambda module: str(module.__name__)
+)
 def test_no_name_is_listed_twice(module: object) -> None:
     names = list(vars(module)["__all__"])
     assert len(names) == len(set(names))
@@ -99,6 +178,11 @@ def test_every_public_name_is_there_and_is_the_one_of_its_home(name: str) -> Non
 @pytest.mark.parametrize("name", sorted(STATEMACHINE))
 def test_every_name_of_the_state_machines_is_there(name: str) -> None:
     assert hasattr(statemachine, name)
+
+
+@pytest.mark.parametrize("name", sorted(TESTING))
+def test_every_name_of_the_test_kit_is_there(name: str) -> None:
+    assert hasattr(statemachine.testing, name)
 
 
 @pytest.mark.parametrize("name", sorted(BROKER))
@@ -119,23 +203,46 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
         importlib.import_module("runner.nothing")
 
 
-@pytest.mark.parametrize("name", sorted(ERRORS))
-def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 8
-    assert issubclass(getattr(runner, name), runner.RunnerError)
-    assert name in (sys.modules["runner.errors"].__doc__ or "")
+def test_every_public_error_is_here() -> None:
+    public = {name: getattr(runner, name) for name in RUNNER}
+    errors = {name for name, kind in public.items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+    assert errors == set(ERRORS)
 
 
-def test_errors_have_fields_and_a_text_for_people() -> None:
-    refused = runner.AuthenticationFailed(403, "the token is wrong")
-    assert (refused.status, str(refused)) == (403, "Authentication failed with status 403: the token is wrong")
-    idle = runner.NoIdleTimeoutHandlerError(15)
-    assert idle.timeout == 15
-    assert "after 15 s" in str(idle)
-    assert "on_idle_timeout" in str(idle)
-    platform = runner.UnsupportedPlatform("Windows")
-    assert platform.platform == "Windows"
-    assert "Windows" in str(platform)
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_is_in_the_tree_and_has_its_fields(name: str) -> None:
+    kind = getattr(runner, name)
+    assert issubclass(kind, runner.RunnerError)
+    assert re.search(rf"^ *{name}\b", sys.modules["runner.errors"].__doc__ or "", re.MULTILINE)
+    error = kind(**ERRORS[name])
+    assert {field: getattr(error, field) for field in ERRORS[name]} == ERRORS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "AlreadyStarted",
+            "This runner is already started: await stop() before starting it again, or make another one",
+        ),
+        ("AuthenticationFailed", "Authentication failed with status 403: the token is wrong"),
+        ("ConfigurationError", "a port is wrong\na timeout is wrong"),
+        ("ConnectionLost", "reset by peer"),
+        ("N8nRefused", "No such node"),
+        ("SandboxFailed", "no (seccomp: not in this kernel)"),
+        ("TaskFailed", "No"),
+        ("Unreachable", "no route"),
+    ],
+)
+def test_an_error_has_a_text_for_people(name: str, text: str) -> None:
+    assert str(getattr(runner, name)(**ERRORS[name])) == text
+
+
+def test_errors_about_what_to_do_say_what_to_do() -> None:
+    idle = str(runner.NoIdleTimeoutHandlerError(15))
+    assert "after 15 s" in idle
+    assert "on_idle_timeout" in idle
+    assert "WSL" in str(runner.UnsupportedPlatform("Windows"))
 
 
 def test_the_error_object_of_a_task_has_what_n8n_shows_and_no_more() -> None:
@@ -169,7 +276,7 @@ import asyncio
 
 from msgspec import Raw
 
-from runner import TaskRequest, TaskRunner, TaskRunnerConfig
+from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
 
 config = TaskRunnerConfig(grant_token="x")
 TaskRunnerConfig({"x"})  # error: call-arg
@@ -205,6 +312,11 @@ def use(runner: TaskRunner) -> None:
     runner.state = runner.state  # error: misc
     runner.counters["TASKS_DONE"]  # error: index
     asyncio.run(runner.stop)  # error: arg-type
+    runner.observe(not_a_coroutine)  # error: arg-type
+
+
+class Watcher(Observer):
+    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override
 """
 
 

@@ -207,6 +207,16 @@ def test_whatever_the_methods_of_a_value_raise_comes_out(raised: type[BaseExcept
             parts_of(value)
 
 
+def test_what_is_nested_too_deeply_is_refused_before_any_of_it_is_written() -> None:
+    """Each level would be encoded with all that is below it: a second, for what is seen to be too deep at once."""
+    """Level after level would be encoded with all that is below it: a second for what is too deep at first sight."""
+    sent: list[tuple[int, bytes]] = []
+    writer = ResultWriter(lambda kind, payload: sent.append((kind, payload)))
+    with pytest.raises(BadResult, match="nested too deeply"):
+        writer.write({"json": deep(2_000, lambda inner: [inner], 1)})
+    assert sent == []
+
+
 def test_text_from_a_value_that_recurses_without_end_is_nested_too_deeply() -> None:
     class Endless:
         def __str__(self) -> str:

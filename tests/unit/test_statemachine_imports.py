@@ -50,7 +50,10 @@ NEVER_NAMED = {
     "time",
 }
 
-ALLOWED_IN = {"hypothesis": {"testing/stateful.py", "testing/strategies.py"}, "subprocess": {"diagram.py"}}
+ALLOWED_IN = {
+    "hypothesis": {"testing/__init__.py", "testing/stateful.py", "testing/strategies.py"},
+    "subprocess": {"diagram.py"},
+}
 
 LIST_NEW_MODULES = "import sys; before = set(sys.modules); import statemachine; print(*(set(sys.modules) - before))"
 
@@ -70,6 +73,15 @@ def test_importing_statemachine_loads_nothing_that_could_act() -> None:
 def test_the_listing_shows_what_an_import_brings_with_it() -> None:
     loaded = loaded_by(LIST_NEW_MODULES.replace("import statemachine;", "import statemachine, asyncio;"))
     assert {"asyncio", "socket"} <= loaded
+
+
+def test_without_hypothesis_the_kit_says_how_to_get_it() -> None:
+    script = "import sys; sys.modules['hypothesis'] = None; import statemachine; import statemachine.testing"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: statemachine.testing needs Hypothesis, which is not installed: pip install 'n8n-runner[testing]'"
+    )
 
 
 def imported(source: str) -> Iterator[tuple[str, bool]]:
@@ -104,7 +116,7 @@ def faults(source: str, filename: str) -> list[str]:
 
 
 def test_all_modules_are_looked_at() -> None:
-    of_testing = {f"testing/{name}.py" for name in ("__init__", "rules", "stateful", "strategies", "world")}
+    of_testing = {f"testing/{name}.py" for name in ("__init__", "driver", "performer", "rules", "stateful", "world")}
     assert {"__init__.py", "connection.py", "diagram.py", "machine.py"} | of_testing <= MODULES.keys()
 
 

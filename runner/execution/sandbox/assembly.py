@@ -56,9 +56,10 @@ class Assembly:
     millisecond, however much there is already.
     """
 
-    def __init__(self, limit: int) -> None:
-        """A result of at most `limit` bytes."""
+    def __init__(self, limit: int, called: str = "The result") -> None:
+        """A result of at most `limit` bytes; `called` is how an error names it."""
         self._limit = limit
+        self._called = called
         self._written = bytearray()
         self._context = Context.START
         self._opened: list[_Open] = []
@@ -173,7 +174,7 @@ class Assembly:
     def _write(self, document: bytes) -> None:
         if len(self._written) + len(document) > self._limit:
             raise TaskFailed(
-                f"The result is too large: it has more than the {self._limit} bytes that can be sent to n8n",
+                f"{self._called} is too large: it has more than the {self._limit} bytes that can be sent to n8n",
                 "N8N_RUNNERS_MAX_PAYLOAD says how large a message may be; n8n itself takes at most 512 MiB.",
             )
         self._written += document

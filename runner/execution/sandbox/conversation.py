@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 import attrs
-from msgspec import Raw
 
 from runner.errors import TaskFailed
-from runner.execution.executor import TaskRequest
+from runner.execution.executor import Outcome, TaskRequest
 from runner.execution.sandbox import parts, wire
 from runner.execution.sandbox.assembly import Assembly
+from runner.execution.sandbox.relay import Relay
 from runner.execution.sandbox.reports import failure_in, failure_of_end, print_in
 from runner.execution.sandbox.worker import LOST, Worker
 
@@ -25,6 +25,9 @@ FRAME_LIMITS = {
     wire.PRINT: wire.TEXTS_LIMIT,
     wire.ERROR: wire.TEXTS_LIMIT,
     wire.COMPILED: wire.COMPILED_LIMIT,
+    wire.PART: 1 + parts.PART_LIMIT,
+    wire.QUESTION: wire.NAME_LIMIT,
+    wire.LEAVES: wire.NAME_LIMIT,
     **dict.fromkeys(parts.MEANINGS, parts.PART_LIMIT),
 }
 """The kinds of frames that are taken from a worker, and how long each may be, in bytes."""
@@ -54,17 +57,20 @@ class Conversation:
         self._request = request
         self._on_compiled = on_compiled
         self._assembly = Assembly(terms.result_limit)
+        self._relay: Relay | None = None
+        self._limit = terms.result_limit
         self._prints_left = terms.max_prints + 1  # and the line about those that were left out
         self._print_bytes_left = wire.PRINTS_LIMIT
         self._cutter = wire.Cutter()
         self._loop = asyncio.get_running_loop()
-        self._outcome: asyncio.Future[Raw] = self._loop.create_future()
+        self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
         self._may_compile = False
         self._has_heard_all = True
         self._is_reading = False
+        self._is_over = False
 
-    async def hold(self, compiled: bytes) -> Raw:
-        """Tell the worker its task, and return the result.
+    async def hold(self, compiled: bytes) -> Outcome:
+        """Tell the worker its task, and return what it comes to.
 
         Parameters:
             compiled: the code, if it is known. If not, the first thing that the worker says may be the code.
@@ -83,8 +89,11 @@ class Conversation:
             await self._tell(compiled)
             return await self._outcome
         finally:
+            self._is_over = True
             self._loop.remove_reader(worker.line)
             worker.watch(None)
+            if self._relay is not None:
+                await self._relay.end()
             if self._outcome.done() and not self._outcome.cancelled():
                 self._outcome.exception()  # it may have failed while it was still being told
 
@@ -106,14 +115,15 @@ class Conversation:
     def _received(self) -> bytes | None:
         """What has come: None if nothing has, nothing if nothing will.
 
-        The end of a worker that has left something unread is told as a reset. It reads all of its task first.
+        The end of a worker that has left something unread is told as a reset. It reads all of its task first; what
+        it has not read may also be an answer.
         """
         try:
             return self._worker.line.recv(CHUNK)
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            self._has_heard_all = False
+            self._has_heard_all = self._relay is not None
             return b""
         except OSError:
             return b""
@@ -136,6 +146,9 @@ class Conversation:
             return
         try:
             for _ in range(MOST_AT_ONCE):
+                if self._relay is not None and not self._relay.has_room:
+                    self._read_no_more()  # until a question has been answered
+                    return
                 frame = self._cutter.frame(FRAME_LIMITS)
                 if frame is None:
                     self._go_on_reading()
@@ -148,9 +161,12 @@ class Conversation:
         except ValueError:
             self._outcome.set_exception(TaskFailed("The task's process does not keep to the protocol"))
         else:
-            self._loop.remove_reader(self._worker.line)
-            self._is_reading = False
+            self._read_no_more()
             self._loop.call_soon(self._take)
+
+    def _read_no_more(self) -> None:
+        self._loop.remove_reader(self._worker.line)
+        self._is_reading = False
 
     def _go_on_reading(self) -> None:
         if not self._is_reading:
@@ -162,7 +178,7 @@ class Conversation:
         if kind in parts.MEANINGS:
             self._assembly.add(kind, payload)
             if kind == parts.END:
-                self._outcome.set_result(self._assembly.result())
+                self._outcome.set_result(self._complete())
         elif kind == wire.PRINT:
             self._prints_left -= 1
             self._print_bytes_left -= len(payload)
@@ -173,11 +189,39 @@ class Conversation:
             raise failure_in(payload, self._worker.output.text())
         elif kind == wire.COMPILED and may_compile:
             self._on_compiled(payload)
+        elif kind == wire.PART:
+            self._asking().part(payload)
+        elif kind == wire.QUESTION:
+            self._asking().question(payload)
+        elif kind == wire.LEAVES:
+            self._asking().leaves(payload)
         else:
             raise ValueError(kind)
 
+    def _asking(self) -> Relay:
+        """What passes questions on; made for the first one, since most tasks ask nothing."""
+        if self._relay is None:
+            self._relay = Relay(self._request.n8n, self._worker.line, self._limit, self._has_room, self._crashed)
+        return self._relay
+
+    def _has_room(self) -> None:
+        """A question has been answered: go on where `_take` has stopped."""
+        if not self._is_over and not self._is_reading:
+            self._take()
+
+    def _crashed(self, _: str, error: Exception) -> None:
+        if not self._outcome.done():
+            self._outcome.set_exception(error)
+
+    def _complete(self) -> Outcome:
+        """The result, and what is left behind beside it."""
+        left = {} if self._relay is None else self._relay.left
+        return Outcome(self._assembly.result(), left.get(wire.CUSTOM_DATA), left.get(wire.STATIC_DATA))
+
     def _ended(self) -> None:
-        """The worker has ended, or has hung up; what it said before comes first."""
+        """The worker has ended, or has hung up; what it said before comes first, but for what it asked."""
+        if self._relay is not None:
+            self._relay.close()
         while not self._outcome.done() and (data := self._received()):
             self._cutter.feed(data)
             self._take_all()

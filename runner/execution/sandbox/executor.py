@@ -8,12 +8,10 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from msgspec import Raw
-
 from runner.clock import Clock, SystemClock
 from runner.config import TaskRunnerConfig
 from runner.errors import SandboxFailed, TaskFailed
-from runner.execution.executor import TaskRequest
+from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, TaskRequest
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.conversation import Conversation, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
@@ -60,6 +58,7 @@ class SandboxExecutor:
         self._verdicts = Verdicts()
         self._pool: Pool | None = None
         self._folder: Folder | None = None
+        self._running: dict[str, int] = {}
 
     @property
     def report(self) -> Report:
@@ -70,6 +69,11 @@ class SandboxExecutor:
     def preload_problems(self) -> tuple[str, ...]:
         """A line for each module that could not be imported beforehand; empty before `start()`."""
         return self._pool.problems if self._pool is not None else ()
+
+    def status(self) -> ExecutorStatus:
+        """Its processes, and what confines them."""
+        layers = tuple(LayerStatus(*result) for result in self.report)
+        return ExecutorStatus(layers) if self._pool is None else self._pool.status(layers, self._running)
 
     async def start(self) -> None:
         """Start the zygote, and say what confines the tasks.
@@ -98,13 +102,13 @@ class SandboxExecutor:
             log.info("Confinement of tasks: %s", report)
             return
         log.warning("Confinement of tasks is not complete: %s", report)
-        lacking = "; ".join(f"{result.layer}: {result.why}" for result in report.lacking())
+        lacking = {result.layer: result.why for result in report.lacking()}
         if self._config.confinement == "required":
-            raise SandboxFailed(f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})")
+            why = "N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_CONFINEMENT", lacking=lacking)
         if self._config.language == "full":
-            raise SandboxFailed(
-                f"N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not ({lacking})"
-            )
+            why = "N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_LANGUAGE", lacking=lacking)
 
     async def close(self) -> None:
         """End everything, and remove what is left on disk. Comes to its end also when it is cancelled."""
@@ -120,13 +124,14 @@ class SandboxExecutor:
         if folder is not None:
             await asyncio.to_thread(folder.remove)
 
-    async def execute(self, request: TaskRequest) -> Raw:
+    async def execute(self, request: TaskRequest) -> Outcome:
         """Run one task in a process of its own."""
         if self._pool is None:
             raise AssertionError("execute() follows start()")
         key = self._verdicts.key_of(request.settings)
         for _ in range(self._pool.ahead + ATTEMPTS):
             worker = await self._pool.take()
+            self._running[request.task_id] = worker.pid
             conversation = Conversation(worker, request, self._terms, partial(self._verdicts.keep, key))
             try:
                 result = await conversation.hold(self._verdicts.get(key))
@@ -138,6 +143,8 @@ class SandboxExecutor:
             else:
                 worker.dismiss()
                 return result
+            finally:
+                self._running.pop(request.task_id, None)
         raise TaskFailed("No process could be started for the task: all that were started ended at once")
 
 

@@ -73,6 +73,10 @@ def task_environment(config: TaskRunnerConfig, environment: Mapping[str, str]) -
 
 
 def _preload(config: TaskRunnerConfig) -> tuple[str, ...]:
-    """The modules that are named anywhere, those that were asked for by name first."""
-    named = (config.preload, config.external_allow, config.stdlib_allow or ())
+    """The modules that are named anywhere, those that were asked for by name first.
+
+    Where libraries may not import what they need, what `_jmespath` needs has to be there before that rule holds.
+    """
+    own = () if config.allow_transitive_imports else ("jmespath",)
+    named = (config.preload, config.external_allow, config.stdlib_allow or (), own)
     return tuple(dict.fromkeys(name for names in named for name in sorted(names) if name != ANYTHING))

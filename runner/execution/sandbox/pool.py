@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from runner.clock import Alarm, Clock
 from runner.errors import SandboxFailed, TaskFailed
+from runner.execution.executor import ExecutorStatus, LayerStatus
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.spawn import Spawned
@@ -58,6 +59,8 @@ class Pool:
         self._retry = Alarm(clock, self._replace)
         self._refill = Alarm(clock, self._fill)
         self._deaths = 0
+        self._workers_started = 0
+        self._zygotes_started = 0
         self._born = 0.0
         self._scope: Scope | None = None
 
@@ -100,9 +103,21 @@ class Pool:
             self.report = zygote.report
             self.problems = tuple(zygote.problems)
             self._zygote = zygote
+            self._zygotes_started += 1
             self._born = self._clock.now()
             self._fill()
             return
+
+    def status(self, layers: tuple[LayerStatus, ...], running: Mapping[str, int]) -> ExecutorStatus:
+        """The processes that there are, and how many there have been."""
+        return ExecutorStatus(
+            layers,
+            dict(running),
+            waiting=tuple(worker.pid for worker in self._waiting),
+            others=() if self._zygote is None else (self._zygote.pid,),
+            workers_started=self._workers_started,
+            zygotes_started=self._zygotes_started,
+        )
 
     async def take(self) -> Worker:
         """A worker for a task, which is the caller's from now on: to be killed, awaited and closed.
@@ -158,6 +173,7 @@ class Pool:
             return
         finally:
             self._forking -= 1
+        self._workers_started += 1
         while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():

@@ -3,13 +3,16 @@
 Two kinds of sockets. The control line joins the runner and the zygote, which the runner trusts little once it has
 forked a task, and obeys. A task's line joins the runner and one worker: to the worker goes one TASK; from it come
 one COMPILED if the code had to be compiled, PRINTs, the parts of a result (see `parts`), and one ERROR or the result's
-end. The runner trusts none of it.
+end. While the code runs, it may ask: what it asks comes in PARTs, and a QUESTION says that they are complete and what
+they are for; one ANSWER to each goes to the worker, in any order. What a task LEAVES beside its result comes in PARTs
+as well. The runner trusts none of it.
 """
 
 from __future__ import annotations
 
 import _thread
 import os
+import select
 import signal
 import struct
 from collections.abc import Iterator, Mapping
@@ -19,6 +22,10 @@ TASK = 1
 PRINT = 2
 ERROR = 4
 COMPILED = 5
+PART = 6
+QUESTION = 7
+LEAVES = 8
+ANSWER = 9
 
 # On the control line, to the zygote
 ORDER = 64
@@ -38,6 +45,11 @@ MEANINGS = {
     PRINT: "the arguments of one call of print, as a JSON list of texts",
     ERROR: "why the task has no result, as JSON; nothing follows",
     COMPILED: "the code, compiled; nothing if it is too long; before any of it runs, so that it has no say in it",
+    PART: "a part of what is asked or left behind: its kind (1 byte), and its payload (see `parts`)",
+    QUESTION: "asks: its number (4 bytes), and a function of n8n's or `data`; what is asked are the parts before it",
+    LEAVES: "leaves behind what the parts before it are: `customData` or `staticData`",
+    ANSWER: "to a worker: the number of its question (4 bytes), whether it was refused (1 byte), and JSON: what was "
+    "asked for, or n8n's error",
     ORDER: "what the zygote is to be, as JSON (see `order`)",
     FORK: "fork a worker; its standard input and output and its line come along as descriptors",
     KILL: "kill a worker: its number (4 bytes)",
@@ -54,6 +66,7 @@ HEADER = struct.Struct("!BI")
 """A frame begins with its kind (1 byte) and the length of what follows (4 bytes, at most 4 GiB - 1)."""
 
 NUMBER = struct.Struct("!I")
+ANSWERED = struct.Struct("!I?")
 END = struct.Struct("!Ii")
 
 TEXTS_LIMIT = 1024**2
@@ -67,6 +80,21 @@ LAST_PRINT_LIMIT = 1024
 
 COMPILED_LIMIT = 4 * 1024**2
 """The longest COMPILED that is taken, in bytes."""
+
+QUESTION_LIMIT = 256 * 1024**2
+"""The longest question that is taken, all its PARTs together, in bytes. A byte of a file becomes three or four here."""
+
+NAME_LIMIT = 64
+"""The longest QUESTION or LEAVES that is taken, in bytes."""
+
+MOST_OPEN = 8
+"""How many questions a task may have open at a time. Until one is answered, no more is taken from its line."""
+
+DATA = "data"
+"""What a QUESTION is for that asks for data of the execution, and not for a function."""
+
+CUSTOM_DATA = "customData"
+STATIC_DATA = "staticData"
 
 EXIT_NOT_CONFINED = 70
 """How a worker exits that could not confine itself as it was promised."""
@@ -160,6 +188,7 @@ class Line:
         self._descriptor = descriptor
         self._owner = os.getpid()
         self._lock = _thread.RLock()
+        self._reading = _Reading()
 
     def claim(self) -> None:
         """Make it this process's own, which may have been forked since this object was made."""
@@ -171,9 +200,74 @@ class Line:
 
     def send(self, kind: int, payload: bytes) -> None:
         """Write one frame. A signal handler that raises has to wait for its end."""
-        with self._lock:
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-            try:
-                write_frame(self._descriptor, kind, payload)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with self._lock, _Undisturbed():
+            write_frame(self._descriptor, kind, payload)
+
+    def receive(self) -> tuple[int, bytearray] | None:
+        """The next frame, or nothing if this is not the whole of it yet; waits until there is something.
+
+        For one thread at a time. A signal handler that raises loses nothing of what has come.
+
+        Raises:
+            EOFError: the other side is gone.
+            MemoryError: the frame is larger than the memory that is left. It is read and dropped.
+        """
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLIN)
+        waiting.poll()
+        with _Undisturbed():
+            return self._reading.step(self._descriptor)
+
+
+class _Undisturbed:
+    """Keeps signal handlers waiting."""
+
+    def __enter__(self) -> None:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+
+    def __exit__(self, *_: object) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+
+class _Reading:
+    """A frame that is being read, as far as it has come."""
+
+    def __init__(self) -> None:
+        self._header = self._payload = bytearray()
+        self._filled = self._to_drop = 0
+
+    def step(self, descriptor: int) -> tuple[int, bytearray] | None:
+        """Read once, which does not wait when something has come; the frame, if it is complete now."""
+        if self._to_drop:
+            self._to_drop -= len(_some(descriptor, min(self._to_drop, PIECE)))
+            return None
+        if len(self._header) < HEADER.size:
+            self._header = self._header + _some(descriptor, HEADER.size - len(self._header))
+            if len(self._header) < HEADER.size:
+                return None
+            self._begin(HEADER.unpack(self._header)[1])
+        elif self._filled < len(self._payload):
+            count = os.readv(descriptor, [memoryview(self._payload)[self._filled :]])
+            if not count:
+                raise EOFError("the other side is gone")
+            self._filled += count
+        if self._filled < len(self._payload):
+            return None
+        kind, payload = HEADER.unpack(self._header)[0], self._payload
+        self._header = self._payload = bytearray()
+        self._filled = 0
+        return kind, payload
+
+    def _begin(self, length: int) -> None:
+        try:
+            self._payload = bytearray(length)
+        except MemoryError:
+            self._header, self._to_drop = bytearray(), length
+            raise
+
+
+def _some(descriptor: int, most: int) -> bytes:
+    found = os.read(descriptor, most)
+    if not found:
+        raise EOFError("the other side is gone")
+    return found

@@ -51,6 +51,8 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     """
     if returned is None:
         return None
+    if type(returned) is dict and len(returned) == 1 and type(returned.get("json")) is dict:
+        return {"json": returned["json"], "pairedItem": {"item": index}}  # most are like this: the fast way
     row, advice = _attempted(as_object, returned)
     if not isinstance(row, dict):
         raise BadResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 from collections.abc import Callable
@@ -10,21 +11,39 @@ from typing import Any
 from runner.execution.sandbox.child import results
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import BadSettings, Failure
+from runner.execution.sandbox.child.given.provider import Provider
+from runner.execution.sandbox.child.given.records import Record
 from runner.execution.sandbox.child.user_code import UserCode
 from runner.execution.sandbox.child.writing import ResultWriter
 
 Settings = dict[str, Any]
 
+TOGETHER = 64
+"""How many outputs of single items are written together, if they are small."""
+
 
 class Task:
     """A task that is ready to run."""
 
-    def __init__(self, settings: Settings, code: UserCode, writer: ResultWriter, around: Surroundings) -> None:
-        """The task that `settings` describe; its result goes to the `writer`."""
+    def __init__(
+        self,
+        settings: Settings,
+        code: UserCode,
+        writer: ResultWriter,
+        around: Surroundings,
+        provider: Provider | None = None,
+    ) -> None:
+        """The task that `settings` describe.
+
+        Parameters:
+            writer: where its result goes.
+            provider: gives the code what it needs beside its items, if it needs more.
+        """
         self._settings = settings
         self._code = code
         self._writer = writer
         self._around = around
+        self._provider = provider
         self._continues_on_fail = settings.get("continueOnFail") is True
 
     def run(self) -> None:
@@ -34,13 +53,18 @@ class Task:
             Failure: there is no result.
         """
         MODES[self._settings["nodeMode"]][1](self)
+        if self._provider is not None:
+            try:
+                self._provider.leave()
+            except BaseException as error:  # noqa: BLE001 - it writes what the code has noted, whatever that is
+                raise self._told_to_users(error) from None
 
     def run_for_all(self) -> None:
         """Run the code once, with all items."""
         is_tool = "query" in self._settings
         convert = results.of_tool if is_tool else results.of_all_items
         try:
-            returned = self._code.run(self._given("_items", self._settings["items"]))
+            returned = self._code.run(self._given("_items", self._settings["items"], 0))
             gc.disable()  # nothing is kept that could become garbage
             self._writer.write(convert(returned))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
@@ -53,22 +77,49 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
+        outputs: list[tuple[int, Any]] = []
         for index, item in enumerate(self._settings["items"]):
             try:
-                output = results.of_one_item(self._code.run(self._given("_item", item)), index)
-                if output is not None:
-                    self._writer.item(output)
+                output = results.of_one_item(self._code.run(self._given("_item", item, index)), index)
             except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
-                failure = self._told_to_users(error)
-                if not self._continues_on_fail:
-                    failure.item_index = index
-                    raise failure from None
-                self._writer.item(results.error_item(failure.message, index))
+                self._write_all(outputs)  # an earlier one may be why the task fails
+                outputs.clear()
+                output = self._failed_item(error, index)
+            if output is not None:
+                outputs.append((index, output))
+            if len(outputs) == TOGETHER:
+                self._write_all(outputs)
+                outputs.clear()
+        self._write_all(outputs)
         self._writer.close_list()
 
-    def _given(self, name: str, value: Any) -> dict[str, Any]:
-        """What the code finds: its input, and the query if it is a tool."""
-        return {name: value, "_query": self._settings.get("query")}
+    def _write_all(self, outputs: list[tuple[int, Any]]) -> None:
+        """Write the outputs of some items: together if that can be, else one by one, to see which cannot be written."""
+        with contextlib.suppress(BaseException):
+            if self._writer.items([output for _, output in outputs]):
+                return
+        for index, output in outputs:
+            try:
+                self._writer.item(output)
+            except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
+                self._writer.item(self._failed_item(error, index))
+
+    def _failed_item(self, error: BaseException, index: int) -> dict[str, Any]:
+        """What stands for item `index`, if the node goes on when something fails.
+
+        Raises:
+            Failure: it does not.
+        """
+        failure = self._told_to_users(error)
+        if not self._continues_on_fail:
+            failure.item_index = index
+            raise failure from None
+        return results.error_item(failure.message, index)
+
+    def _given(self, name: str, value: Any, index: int) -> dict[str, Any]:
+        """What the code finds: its input, the query if it is a tool, and what else it needs."""
+        given = {name: value, "_query": self._settings.get("query")}
+        return given if self._provider is None else {**given, **self._provider.given(index)}
 
     def _told_to_users(self, error: BaseException) -> Failure:
         """What the user is told of whatever the code raises; so may what it returned, in a `__str__` for instance."""
@@ -82,16 +133,21 @@ MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
 """What the code is given in each mode, and how it is run."""
 
 
-def read_settings(payload: bytes | bytearray | memoryview) -> Settings:
+def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
+
+    Parameters:
+        as_records: whether what is in them is to be read as attributes, too.
 
     Raises:
         BadSettings: they are not those of a Code node.
     """
     try:
-        settings = json.loads(str(payload, "utf-8"))
-    except (ValueError, RecursionError) as error:
+        settings = json.loads(str(payload, "utf-8"), object_hook=Record if as_records else None)
+    except ValueError as error:
         raise BadSettings(str(error)) from None
+    except RecursionError:
+        raise BadSettings("the items are nested too deeply") from None
     except MemoryError:
         raise BadSettings("they are larger than the memory that a task may take") from None
     if not isinstance(settings, dict) or not isinstance(settings.get("code"), str):

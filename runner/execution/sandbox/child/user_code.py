@@ -11,11 +11,13 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
+from collections.abc import Awaitable, Iterator, Mapping
+from types import CodeType, FunctionType, GeneratorType
 from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
+from runner.execution.sandbox.child.given.needs import Needs, needs_of
+from runner.execution.sandbox.child.given.table import STUBS
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.language.prepare import prepare
 from runner.execution.sandbox.language.violations import SecurityViolations
@@ -23,27 +25,33 @@ from runner.execution.sandbox.language.violations import SecurityViolations
 FILE_NAME = "<code>"
 FUNCTION_NAME = "code"
 
+AWAITED = "<awaited>"
+"""The name, which no code can write, of what makes anything awaitable."""
+
 
 class Compiled(NamedTuple):
     """Code that has passed all rules, as far as its text shows, and only has to be run."""
 
     code: CodeType
+    """That of the function that the user's statements have become."""
     names: tuple[str, ...]
     """What its function takes."""
     is_async: bool
+    needs: Needs
 
     def to_bytes(self) -> bytes:
         """The code in a form that another worker of the same interpreter can take."""
-        return marshal.dumps(tuple(self))
+        return marshal.dumps((self.code, self.names, self.is_async, tuple(self.needs)))
 
     @classmethod
     def from_bytes(cls, document: bytes | bytearray | memoryview) -> Compiled:
         """What `to_bytes` gave."""
-        return cls(*marshal.loads(document))  # noqa: S302 - it is what runs here anyway
+        code, names, is_async, needs = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
+        return cls(code, names, is_async, Needs(*needs))
 
 
 def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
-    """Check and compile a user's code. `names` are what it will be given, such as `_items`.
+    """Check and compile a user's code. `names` are what it will be given in any case, such as `_items`.
 
     Raises:
         CodeFailed: it is not Python, or breaks the rules.
@@ -53,11 +61,17 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         _refuse_null_bytes(text)
         module = ast.parse(text, FILE_NAME)
         _refuse_yields(module)
+        module.body = [statement for statement in module.body if not _is_for_editors(statement)]
         shared = _shared_names(module)
-        taken = tuple(name for name in names if name not in shared)
+        needs = needs_of(module)
+        taken = tuple(name for name in (*names, *needs.names) if name not in shared)
         is_async = _awaits(module)
-        wrapped = _wrapped(prepare(module, policy).body, taken, shared, is_async)
-        return Compiled(compile(wrapped, FILE_NAME, "exec", dont_inherit=True), taken, is_async)
+        prepared = prepare(module, policy)
+        if needs.waits:
+            _let_await(prepared)
+        wrapped = _wrapped(prepared.body, taken, shared, is_async)
+        function = _function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True))
+        return Compiled(function, taken, is_async, needs)
     except SyntaxError as error:
         show_source(text)
         raise _syntax_failure(error) from None
@@ -91,9 +105,9 @@ class UserCode:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
         ready = self._ready
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
-        exec(ready.code, namespace)  # noqa: S102 - this is what we are here for
-        function: Callable[..., Any] = namespace.pop(FUNCTION_NAME)
-        returned = function(*(given[name] for name in ready.names))
+        if ready.needs.waits:
+            namespace[AWAITED] = _awaited
+        returned = FunctionType(ready.code, namespace)(*(given[name] for name in ready.names))
         if not ready.is_async:
             return returned
         if not self._needs_loop and "asyncio" not in sys.modules:
@@ -101,6 +115,24 @@ class UserCode:
         import asyncio  # only for code that awaits: it costs as much as all the rest
 
         return asyncio.run(returned)
+
+
+def _let_await(module: ast.Module) -> None:
+    """Let the code await what is there already, such as what a function of n8n's has returned."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Await):
+            call = ast.Call(ast.Name(AWAITED, ast.Load()), [node.value], [])
+            node.value = ast.copy_location(call, node.value)
+            ast.copy_location(call.func, node.value)
+
+
+def _awaited(value: Any) -> Any:
+    """A value as something that can be awaited."""
+    return value if isinstance(value, Awaitable | GeneratorType) else _there(value)
+
+
+async def _there(value: Any) -> Any:
+    return value
 
 
 def _stepped(coroutine: Any) -> Any:
@@ -142,6 +174,11 @@ def _wrapped(body: list[ast.stmt], names: tuple[str, ...], shared: set[str], is_
     return ast.Module(body=[*body[start:end], function], type_ignores=[])
 
 
+def _function_in(module: CodeType) -> CodeType:
+    """The code of the one function of a module: as the names it is given are no defaults, that is all of it."""
+    return next(part for part in module.co_consts if isinstance(part, CodeType) and part.co_name == FUNCTION_NAME)
+
+
 def _is_text(statement: ast.stmt) -> bool:
     match statement:
         case ast.Expr(value=ast.Constant(value=str())):
@@ -151,6 +188,10 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def _is_future_import(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__" and not statement.level
+
+
+def _is_for_editors(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == STUBS and not statement.level
 
 
 def _shared_names(module: ast.Module) -> set[str]:

@@ -13,6 +13,8 @@ from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import Failure
 from runner.execution.sandbox.child.fresh import renew
+from runner.execution.sandbox.child.given.provider import Provider
+from runner.execution.sandbox.child.given.records import recorded
 from runner.execution.sandbox.child.printing import Printer
 from runner.execution.sandbox.child.task import MODES, Settings, Task, read_settings
 from runner.execution.sandbox.child.user_code import Compiled, UserCode, compiled, show_source
@@ -85,29 +87,31 @@ class Worker:
         try:
             known = wire.NUMBER.unpack_from(payload)[0]
             start = wire.NUMBER.size + known
-            settings = read_settings(payload[start:])
+            ready = Compiled.from_bytes(payload[wire.NUMBER.size : start]) if known else None
+            settings = read_settings(payload[start:], as_records=ready is not None and ready.needs.records)
             gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than the reader
-            ready = self._compiled(settings, payload[wire.NUMBER.size : start])
             payload.release()
+            show_source(settings["code"])
+            if ready is None:
+                ready = self._compiled(settings)
             gc.enable()
             code = UserCode(ready, self._terms.builtins, may_import_asyncio=self._terms.may_import_asyncio)
-            Task(settings, code, self._writer, self._terms.around).run()
+            provider = Provider(self._line, ready.needs, settings) if ready.needs.names else None
+            Task(settings, code, self._writer, self._terms.around, provider).run()
         except Failure as failure:
             return failure
         except BaseException as error:  # noqa: BLE001 - such as what a signal handler of the code raises after its end
             return failure_of(error, self._terms.around)
         return None
 
-    def _compiled(self, settings: Settings, known: memoryview) -> Compiled:
-        """The code, compiled by an earlier worker or here; the runner keeps it for the next one.
+    def _compiled(self, settings: Settings) -> Compiled:
+        """The code, compiled here; the runner keeps it for the next worker. Its items become as it needs them.
 
         It is told even if it is too long to be sent, so that nothing that the code says is taken for it.
         """
-        text = settings["code"]
-        show_source(text)
-        if known:
-            return Compiled.from_bytes(known)
-        ready = compiled(text, MODES[settings["nodeMode"]][0], self._terms.policy)
+        ready = compiled(settings["code"], MODES[settings["nodeMode"]][0], self._terms.policy)
         document = ready.to_bytes()
         self._line.send(wire.COMPILED, document if len(document) <= wire.COMPILED_LIMIT else b"")
+        if ready.needs.records:
+            settings["items"] = recorded(settings["items"])
         return ready

@@ -19,6 +19,7 @@ from runner.execution.sandbox.language.rules import (
     ENUM_API,
     FIXED_CLASSES,
     NAMED_TUPLE_API,
+    OPEN_CLASSES,
     WATCHED_ATTRIBUTES,
     is_private,
 )
@@ -73,7 +74,7 @@ def _kind_of(value: Any) -> type:
 
 def _refuse_private(value: Any, name: str) -> None:
     kind = _kind_of(value)
-    if (name in NAMED_TUPLE_API and issubclass(kind, tuple)) or name in ENUM_API:
+    if (name in NAMED_TUPLE_API and issubclass(kind, tuple)) or name in ENUM_API or path_of(kind) in OPEN_CLASSES:
         return
     if has_secrets(value):
         raise SecurityViolation(attribute_text(name))
@@ -170,7 +171,11 @@ def guarded_getattr(value: Any, name: Any, default: Any = _MISSING, /) -> Any:
 
 def guarded_hasattr(value: Any, name: Any, /) -> bool:
     """Stand in for the builtin `hasattr`."""
-    return guarded_getattr(value, name, _MISSING) is not _MISSING
+    try:
+        load_by_name(value, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def guarded_setattr(value: Any, name: Any, new: Any, /) -> None:

@@ -93,6 +93,11 @@ FIXED_CLASSES: dict[str, str] = {
 }
 """Classes of the standard library whose objects stay as they were made: nobody sets their attributes or inherits."""
 
+OPEN_CLASSES: dict[str, str] = {
+    "runner.execution.sandbox.child.given.records.Record": "has the keys of n8n's data for attributes, such as `_id`",
+}
+"""Classes of the runner whose objects keep nothing for themselves."""
+
 NAMED_TUPLE_API = frozenset({"_asdict", "_replace", "_make", "_fields", "_field_defaults"})
 """What is public of a named tuple although it begins with an underscore."""
 

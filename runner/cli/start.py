@@ -15,6 +15,7 @@ from runner.cli import complain
 from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
+from runner.cli.service import ServiceManager
 from runner.cli.signals import Signals
 from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig, without_effect
@@ -95,8 +96,9 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     signals = Signals(runner, running.cancel)
     signals.install()
     try:
-        async with _status_server(runner, outlet):
-            await runner.start()
+        with ServiceManager(runner, os.environ):
+            async with _status_server(runner, outlet):
+                await runner.start()
     except asyncio.CancelledError:
         if not signals.have_ended_it:
             raise

@@ -88,7 +88,7 @@ time, use threads, of which eight are answered at once: `ThreadPoolExecutor(8).m
 the allowed modules. Credentials stay in n8n. What n8n refuses raises an exception with n8n's message, which the code
 may catch.
 
-[`n8n-runner run`](run.md) gives the same names without an n8n.
+[`n8n-runner run`](run.md) gives the same names without an n8n, and [your editor](editors.md) can know them.
 
 ## Against JavaScript
 

@@ -17,10 +17,12 @@ from dashboard import dashboard
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
+from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
+from runner.execution.sandbox.relay import MOST_HELD
 from runner.observe.counters import Count
 from runner.observe.metrics import METRICS, Section
 from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
@@ -119,6 +121,20 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 ## Modules that are allowed unless others are named
 
 {modules}
+
+## What a task may ask of n8n
+
+Code asks n8n for data of its own execution and for a few functions ([what code is given](code-node.md)). It does so
+over the one socket that its process has, to the runner, which believes nothing of it. What is asked comes in parts that
+are checked one by one. The functions are those that n8n serves to task runners; any other ends the task. It is the
+runner that puts the task's id to each question, so that none is about another task. HTTP requests are made by n8n, as
+those of JavaScript code, and so also where tasks have no network of their own. Neither tokens nor credentials come near
+the code.
+
+At most {most_open} questions of a task are open at a time, or {most_held} MiB of them with the answers that it has not
+read. Until some are answered, nothing more is read from its process: it can neither ask nor return, and the task
+timeout ends it. A question may have {question_limit} MiB. What was asked ends with the task, and answers that come
+later are dropped.
 
 ## What it does not promise
 
@@ -255,7 +271,12 @@ def sandbox() -> str:
         *((each.name, each.meaning, each.how, each.variable or "") for each in LAYERS),
     )
     modules = rows(("module", "why"), *((f"`{name}`", why) for name, why in SAFE_MODULES.items()))
-    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules)}"
+    limits = {
+        "most_open": wire.MOST_OPEN,
+        "most_held": MOST_HELD // 1024**2,
+        "question_limit": wire.QUESTION_LIMIT // 1024**2,
+    }
+    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules, **limits)}"
 
 
 def _examples(examples: dict[str, str | None]) -> str:

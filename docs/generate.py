@@ -81,7 +81,8 @@ made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes
 
 Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
 have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
-error that says what is.
+error that says what is. The dicts are of a class derived from `dict`, where code reads attributes; for a library that
+insists on plain ones, `dict(data)` makes one.
 
 Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
 `x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a

@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-n8n soak docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-n8n soak docs dist pins clean
 
 setup: $(VENV)/.runtime
 
@@ -81,6 +81,9 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx -n -W -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+dist: $(VENV)/.runtime  ## the wheel and the source distribution, in dist/
+	$(BIN)/python -m hatchling build
 
 pins: $(VENV)/.venv  ## choose the versions in requirements/ afresh
 	$(PIP) install uv

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "run the code of a Python Code node on this machine, without n8n",
     "stubs": "write a module that tells editors the names that code is given",
     "check": "say what the rules about code have against a file, without running it",
+    "doctor": "say what is well and what is not, and what to do about it",
     "install": "have an n8n from npm start this runner by itself",
     "uninstall": "take back what `install` has done",
     "launcher-config": "print what the configuration of n8n's launcher needs",

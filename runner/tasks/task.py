@@ -13,7 +13,7 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, Outcome, TaskRequest
+from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import (
     Observer,
@@ -235,7 +235,8 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type)
+        task_log = TaskLog(TASK_LOG, self._identity())
+        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
@@ -309,10 +310,16 @@ class TaskInFlight:
             line=line if isinstance(line, int) else None,
         )
 
+    def _whence(self) -> str:
+        """Where it comes from, in words. Tasks of other types than n8n's own seldom say."""
+        if self.task_type != PYTHON and self._origin == Origin():
+            return f'a request of the type "{self.task_type}"'
+        return str(self._origin)
+
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
             self._log.info(*words, extra=SAYS_IT)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {

@@ -223,7 +223,11 @@ class TaskWorkload:
         for served in self._types.values():
             served.offers.hold()
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
-            log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
+            log.warning(
+                "The broker did not hear our answer to an accept in time, so that a task may fail in n8n with «Task "
+                "request timed out»; offering all slots afresh. If this goes on, the network or this machine is too "
+                "slow: look for stalls of the event loop in this log"
+            )
             for served in self._types.values():
                 served.offers.forget()
         task = self._tasks.get(message.task_id)
@@ -237,7 +241,10 @@ class TaskWorkload:
         and it waits for them as for all tasks. Without offers they are stuck: n8n hangs until its own timeout for
         shutting down (30 s), and then ends without an answer to whoever called them.
         """
-        log.info("The broker is draining: what it has is finished before it goes")
+        log.info(
+            "The broker is draining, because n8n stops: what it has is finished before it goes. New tasks fail there "
+            "at once, with «Task request timed out»"
+        )
 
     def _on_finished(self, task: TaskInFlight) -> None:
         del self._tasks[task.task_id]

@@ -8,7 +8,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-where bench-growth bench-n8n soak docs pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check soak docs dist pins clean
+.PHONY: bench bench-check bench-where bench-growth bench-n8n
 
 setup: $(VENV)/.runtime
 
@@ -87,6 +88,9 @@ docs: $(VENV)/.docs
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m sphinx -n -W -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+dist: $(VENV)/.runtime  ## the wheel and the source distribution, in dist/
+	$(BIN)/python -m hatchling build
 
 pins: $(VENV)/.venv  ## choose the versions in requirements/ afresh
 	$(PIP) install uv

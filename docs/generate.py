@@ -6,9 +6,11 @@ Pictures are drawn by Graphviz, whose versions draw differently: one is stale wh
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
@@ -18,6 +20,7 @@ from measured import pictures as curves
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox.child.conversion_table import TABLE
+from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
 from runner.observe.counters import Count
@@ -66,6 +69,41 @@ them with `StatusServer`. A dashboard for Grafana, made from the same table, is 
 
 Two alerts that are worth having: `n8n_runner_ready == 0` for two minutes, and
 `increase(n8n_runner_crashes_total[1h]) > 0`, each of which is a bug.
+"""
+
+
+CODE_NODE = """# What code is given
+
+The names of n8n's JavaScript, with `_` for `$`. They are there without an import, and cost nothing when they are not
+named. What the code names is seen when it is compiled; what n8n knows of the execution is asked for once, when it is
+first needed, and of other nodes only those that are named: `_("Orders").all()` asks for `Orders`, while a name that is
+made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes.
+
+Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
+have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
+error that says what is.
+
+Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
+`x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a
+time, use threads, of which eight are answered at once: `ThreadPoolExecutor(8).map(fetch, addresses)`, or
+`asyncio.gather(*(asyncio.to_thread(fetch, address) for address in addresses))`, with `concurrent` or `asyncio` among
+the allowed modules. Credentials stay in n8n. What n8n refuses raises an exception with n8n's message, which the code
+may catch.
+
+[`n8n-runner run`](run.md) gives the same names without an n8n, and [your editor](editors.md) can know them.
+
+## Against JavaScript
+
+{against}
+Not there are `$fromAI`, `$evaluateExpression` and the `DateTime` of Luxon, for which Python has `datetime`; nor the
+functions of `this.helpers` that n8n gives no task runner. Node settings are as they were written, expressions not
+worked out. An input without items gives an empty list and `None` where JavaScript raises an error.
+
+## With examples
+
+Each example is run by the tests, in [this execution](examples/execution.json): the nodes `Start`, `Customers`, `Orders`
+and the Code node, in this row, and `Refunds` behind it. `Orders` has given two items. What an example returns stands
+below it: the data of its first item.
 """
 
 
@@ -192,6 +230,26 @@ def conversion() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def code_node() -> str:
+    """The page of the names that code is given."""
+    uses = [(use, row) for row in NAMES.values() for use in row.uses]
+    against = rows(
+        ("Python", "JavaScript", "gives"),
+        *((f"`{use.python}`", f"`{use.javascript}`", use.meaning) for use, _ in uses),
+    )
+    parts = [NOTICE.rstrip("\n"), CODE_NODE.format(against=against).rstrip("\n")]
+    for name, row in NAMES.items():
+        parts += [f"### `{name}`", row.meaning]
+        for use in row.uses:
+            returned = json.dumps(use.result, ensure_ascii=False)
+            parts += [
+                f"`{use.python}`: {use.meaning}. In code for {use.mode}:",
+                indent(use.example, "    "),
+                f"→ `{returned}`",
+            ]
+    return "\n\n".join(parts) + "\n"
+
+
 def sandbox() -> str:
     """The page about the confinement of tasks."""
     layers = rows(
@@ -243,6 +301,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "counters.md": counters,
     "metrics.md": metrics,
     "deploy/grafana.json": dashboard,
+    "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
 }

@@ -28,9 +28,21 @@ if TYPE_CHECKING:
         RunnerError,
         SandboxFailed,
         TaskFailed,
+        TransportFailed,
         UnsupportedPlatform,
     )
-    from runner.execution.executor import Executor, ExecutorStatus, Inspectable, LayerStatus, N8n, Outcome, TaskRequest
+    from runner.execution.executor import (
+        Executor,
+        ExecutorStatus,
+        Inspectable,
+        LayerStatus,
+        Limited,
+        N8n,
+        Outcome,
+        TaskRequest,
+    )
+    from runner.execution.function import FunctionExecutor, TaskContext
+    from runner.execution.sandbox.executor import SandboxExecutor
     from runner.observe.counters import Count
     from runner.observe.observers import (
         ConnectionFailure,
@@ -61,8 +73,10 @@ __all__ = [
     "Executor",
     "ExecutorStatus",
     "FailureKind",
+    "FunctionExecutor",
     "Inspectable",
     "LayerStatus",
+    "Limited",
     "N8n",
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
@@ -73,10 +87,12 @@ __all__ = [
     "Refused",
     "RunnerError",
     "RunningTask",
+    "SandboxExecutor",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
     "StatusServer",
+    "TaskContext",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",
@@ -87,6 +103,7 @@ __all__ = [
     "TaskStarted",
     "TaskTurnedAway",
     "Transport",
+    "TransportFailed",
     "Unreachable",
     "UnsupportedPlatform",
 ]
@@ -102,8 +119,10 @@ _HOMES = {
     "Executor": "runner.execution.executor",
     "ExecutorStatus": "runner.execution.executor",
     "FailureKind": "runner.observe.observers",
+    "FunctionExecutor": "runner.execution.function",
     "Inspectable": "runner.execution.executor",
     "LayerStatus": "runner.execution.executor",
+    "Limited": "runner.execution.executor",
     "N8n": "runner.execution.executor",
     "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
@@ -114,10 +133,12 @@ _HOMES = {
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
     "RunningTask": "runner.observe.observers",
+    "SandboxExecutor": "runner.execution.sandbox.executor",
     "SandboxFailed": "runner.errors",
     "SignOfLife": "runner.connection.transport",
     "Socket": "runner.connection.transport",
     "StatusServer": "runner.observe.server",
+    "TaskContext": "runner.execution.function",
     "TaskFailed": "runner.errors",
     "TaskFinished": "runner.observe.observers",
     "TaskIdentity": "runner.observe.observers",
@@ -128,6 +149,7 @@ _HOMES = {
     "TaskStarted": "runner.observe.observers",
     "TaskTurnedAway": "runner.observe.observers",
     "Transport": "runner.connection.transport",
+    "TransportFailed": "runner.errors",
     "Unreachable": "runner.connection.failures",
     "UnsupportedPlatform": "runner.errors",
 }

@@ -27,6 +27,7 @@ from runner.variables import (
     Variable,
     declared,
     read_text,
+    source_of,
 )
 
 GIB = 1024**3
@@ -232,16 +233,31 @@ class TaskRunnerConfig(SandboxConfig):
     sentry_dsn: str = attrs.field(
         default="",
         repr=False,
-        metadata=declared("N8N_SENTRY_DSN", Text(), "Where errors are reported to.", since=None, secret=True),
+        metadata=declared(
+            "N8N_SENTRY_DSN",
+            Text(),
+            "The Sentry project to which bugs of the runner are reported, never errors of users' code. Needs the extra "
+            "`sentry`.",
+            secret=True,
+        ),
     )
     n8n_version: str = attrs.field(
-        default="", metadata=declared("N8N_VERSION", Text(), "The version of n8n, for error reports.", since=None)
+        default="", metadata=declared("N8N_VERSION", Text(), "The version of n8n, for error reports.")
     )
     environment: str = attrs.field(
-        default="", metadata=declared("ENVIRONMENT", Text(), "The environment, for error reports.", since=None)
+        default="", metadata=declared("ENVIRONMENT", Text(), "The environment, for error reports.")
     )
     deployment_name: str = attrs.field(
-        default="", metadata=declared("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.", since=None)
+        default="", metadata=declared("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.")
+    )
+
+    otlp_endpoint: str = attrs.field(
+        default="",
+        metadata=declared(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            Text(),
+            "The OpenTelemetry collector to which a span for each task is sent, over HTTP. Needs the extra `otel`.",
+        ),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -268,22 +284,11 @@ class TaskRunnerConfig(SandboxConfig):
         """
         problems: list[str] = []
         values: dict[str, Any] = {}
-        for field, variable in variables():
-            try:
-                text = read_text(variable, environment, _read_file)
-            except ValueError as error:
-                problems.append(str(error))
-                continue
-            if text is None:
-                continue
-            try:
-                value = variable.kind.parse(text)
-            except ValueError:
-                value = text
-            if variable.kind.check(value):
-                values[field] = value
-            else:
-                problems.append(variable.problem(value))
+        for reading in readings(environment):
+            if reading.problem:
+                problems.append(reading.problem)
+            elif reading.source:
+                values[reading.field] = reading.value
         try:
             config = cls(**values)
         except ConfigurationError as error:
@@ -292,6 +297,42 @@ class TaskRunnerConfig(SandboxConfig):
         if problems:
             raise ConfigurationError(problems)
         return config
+
+
+@attrs.frozen
+class Reading:
+    """What an environment says of one variable.
+
+    Parameters:
+        source: the variable that says it, `X` or `X_FILE`; empty where the default holds.
+        problem: why the value cannot be used; empty if it can.
+    """
+
+    field: str
+    variable: Variable
+    source: str = ""
+    value: Any = attrs.field(default=None, repr=False)
+    problem: str = ""
+
+
+def readings(environment: Mapping[str, str]) -> Iterator[Reading]:
+    """What an environment says of each variable, in the order of the table."""
+    for field, variable in variables():
+        source = source_of(variable, environment) or ""
+        try:
+            text = read_text(variable, environment, _read_file)
+        except ValueError as error:
+            yield Reading(field, variable, source, problem=str(error))
+            continue
+        if text is None:
+            yield Reading(field, variable)
+            continue
+        try:
+            value = variable.kind.parse(text)
+        except ValueError:
+            value = text
+        problem = "" if variable.kind.check(value) else variable.problem(value)
+        yield Reading(field, variable, source, value, problem)
 
 
 def _already_said(line: str, problems: list[str]) -> bool:
@@ -309,12 +350,3 @@ def variables() -> Iterator[tuple[str, Variable]]:
     for field in sorted(fields, key=lambda field: field.inherited):  # the sandbox comes last
         if METADATA_KEY in field.metadata:
             yield field.name, field.metadata[METADATA_KEY]
-
-
-def without_effect(environment: Mapping[str, str]) -> list[str]:
-    """The variables that are set but have no effect in this version."""
-    return [
-        variable.name
-        for _, variable in variables()
-        if variable.since is None and (environment.get(variable.name) or environment.get(variable.name + "_FILE"))
-    ]

@@ -10,11 +10,17 @@ RunnerError
   CannotListen                the status server's address cannot be had
   TaskFailed                  a task's own failure, as an executor reports it
   N8nRefused                  n8n did not do what it was asked to do on behalf of a task
+  TransportFailed             what a transport says of a connection; start() deals with these itself
+    Refused                     the credential is no good
+    Unreachable                 no connection came about this time
+    ConnectionLost              an open connection is gone
+
+Each has fields for programs beside its text for people. Those about connections are in `runner.connection.failures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -44,23 +50,26 @@ class NoIdleTimeoutHandlerError(RunnerError):
 
 
 class AlreadyStarted(RunnerError):
-    """`start()` was called on a runner that is running."""
+    """`start()` was called on a runner that is running. `state` is where its connection stands."""
 
-    def __init__(self) -> None:
-        """An error that says what to do instead."""
+    def __init__(self, state: str) -> None:
+        """An error about a runner whose connection is in `state`; it says what to do instead."""
+        self.state = state
         super().__init__("This runner is already started: await stop() before starting it again, or make another one")
 
 
 class AuthenticationFailed(RunnerError):
     """The task broker refused the credential: trying again with the same one is pointless.
 
-    `status` is the HTTP status of the refusal (401 or 403). The HTTP client's own error is its `__cause__`.
+    `status` is the HTTP status of the refusal (401 or 403), and `why` what that means. The HTTP client's own error is
+    its `__cause__`.
     """
 
-    def __init__(self, status: int, message: str) -> None:
-        """A refusal with its HTTP `status`; `message` says what was refused."""
+    def __init__(self, status: int, why: str) -> None:
+        """A refusal with its HTTP `status`, and `why` for people."""
         self.status = status
-        super().__init__(f"Authentication failed with status {status}: {message}")
+        self.why = why
+        super().__init__(f"Authentication failed with status {status}: {why}")
 
 
 class UnsupportedPlatform(RunnerError):
@@ -76,7 +85,19 @@ class UnsupportedPlatform(RunnerError):
 
 
 class SandboxFailed(RunnerError):
-    """Tasks cannot be run as the configuration asks for; the text says what is lacking and what to do."""
+    """Tasks cannot be run here, or not as the configuration asks for.
+
+    `variable` is the setting that asks for more than there is, None when there is nothing at all; `lacking` names the
+    layers of the confinement that are not there, each with the reason.
+    """
+
+    def __init__(self, why: str, *, variable: str | None = None, lacking: Mapping[str, str] | None = None) -> None:
+        """An error that says `why`, for people."""
+        self.why = why
+        self.variable = variable
+        self.lacking = dict(lacking or {})
+        layers = "; ".join(f"{layer}: {reason}" for layer, reason in self.lacking.items())
+        super().__init__(f"{why} ({layers})" if layers else why)
 
 
 class CannotListen(RunnerError):
@@ -86,6 +107,7 @@ class CannotListen(RunnerError):
         """An error about `host` and `port`; `why` is what the operating system said."""
         self.host = host
         self.port = port
+        self.why = why
         super().__init__(
             f"The health check server cannot listen on {host}, port {port}: {why}. Choose another address with "
             "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST and N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT, or end what uses this one"
@@ -129,3 +151,12 @@ class N8nRefused(RunnerError):
         self.message = message
         self.description = description
         super().__init__(message)
+
+
+class TransportFailed(RunnerError):
+    """What a transport says of a connection. `why` is a line for people, without secrets."""
+
+    def __init__(self, why: str) -> None:
+        """A failure, and `why` for people."""
+        self.why = why
+        super().__init__(why)

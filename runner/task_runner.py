@@ -18,8 +18,15 @@ from runner.connection.driver import Driver, Mailbox
 from runner.connection.effects import ConnectionEffects
 from runner.connection.transport import Transport
 from runner.connection.websocket import WebSocketTransport
-from runner.errors import AlreadyStarted, AuthenticationFailed, NoIdleTimeoutHandlerError, UnsupportedPlatform
-from runner.execution.executor import Executor, ExecutorStatus, Inspectable
+from runner.errors import (
+    AlreadyStarted,
+    AuthenticationFailed,
+    ConfigurationError,
+    NoIdleTimeoutHandlerError,
+    UnsupportedPlatform,
+)
+from runner.execution.executor import PYTHON, Executor, ExecutorStatus
+from runner.execution.several import Executors
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import Observer, Observers, RunningTask
 from runner.observe.readiness import Readiness, readiness_of
@@ -48,6 +55,7 @@ class TaskRunner:
         config: TaskRunnerConfig,
         *,
         executor: Executor | None = None,
+        executors: Mapping[str, Executor] | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
         entropy: random.Random | None = None,
@@ -56,10 +64,15 @@ class TaskRunner:
 
         Parameters:
             config: everything that it has to be told.
-            executor: what runs the tasks; unless given, each runs in a confined process of its own.
+            executor: what runs tasks of the type `python`; unless given, each runs in a confined process of its own.
+            executors: in place of `executor`, what runs the tasks of each type that is to be served.
             transport: how the task broker is reached; unless given, over a WebSocket, as the configuration says.
             clock: where time comes from; for tests.
             entropy: where chance comes from; for tests. Unless given, the operating system's, which nobody can guess.
+
+        Raises:
+            ConfigurationError: `executors` names no type, or is given beside `executor`.
+            UnsupportedPlatform: no executor is given, and this operating system cannot run tasks in confined processes.
         """
         self.on_idle_timeout: Callable[[], Awaitable[None]] | None = None
         """Called when there has been no task for `auto_shutdown_timeout`. The runner stops when it has returned."""
@@ -67,12 +80,11 @@ class TaskRunner:
         self._counters = Counters()
         self._observers = Observers(partial(self._counters.add, Count.OBSERVERS_FAILED))
         clock = clock or SystemClock()
-        self._executor = executor or _default_executor(config)
+        by_type = _executors(config, executor, executors)
+        self._executors = Executors(by_type, partial(self._counters.add, Count.CRASHES))
         transport = transport or WebSocketTransport(config)
         entropy = entropy or random.SystemRandom()
-        self._workload = TaskWorkload(
-            config, clock, self._counters, self._observers, self._executor, entropy, self._idle
-        )
+        self._workload = TaskWorkload(config, clock, self._counters, self._observers, by_type, entropy, self._idle)
         self._journal = Journal(clock.wall)
         self._mailbox = Mailbox()
         self._effects = ConnectionEffects(
@@ -150,9 +162,13 @@ class TaskRunner:
 
     @property
     def executor_status(self) -> ExecutorStatus:
-        """What the executor tells of itself; nothing, if it is one that does not."""
-        executor = self._executor
-        return executor.status() if isinstance(executor, Inspectable) else ExecutorStatus()
+        """What the executors tell of themselves; nothing of those that do not."""
+        return self._executors.status()
+
+    @property
+    def slots(self) -> int:
+        """How many tasks may run at the same time, of all types together."""
+        return self._workload.slots
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Have `observer` hear of what happens from now on, until the function that this returns is called."""
@@ -184,7 +200,7 @@ class TaskRunner:
             SandboxFailed: tasks cannot be run here as the configuration asks for.
         """
         if self._run is not None:
-            raise AlreadyStarted
+            raise AlreadyStarted(self._state.value)
         self._is_awaited = False
         if self.config.is_auto_shutdown_enabled and self.on_idle_timeout is None:
             raise NoIdleTimeoutHandlerError(self.config.auto_shutdown_timeout)
@@ -276,21 +292,13 @@ class TaskRunner:
     async def _drive_with_executor(self, run: _Run) -> None:
         """Drive the connection while the executor is ready."""
         try:
-            if await run.can_start(self._executor.start):
+            if await run.can_start(self._executors.start):
                 await self._driver.run()
             elif self._state is ConnectionState.AUTH_FAILED:  # from an earlier run
                 self._mailbox.open(ConnectionEvent.SHUTDOWN)
                 await self._driver.run()
         finally:
-            await to_the_end(self._close_executor(), "closing the executor")
-
-    async def _close_executor(self) -> None:
-        """Close the executor. One that fails to must not hide why start() ends, such as a refused credential."""
-        try:
-            await self._executor.close()
-        except Exception:
-            log.exception("The executor failed to close, which is a bug")
-            self._counters.add(Count.CRASHES)
+            await to_the_end(self._executors.close(), "closing the executors")
 
     # What the parts report
 
@@ -367,6 +375,19 @@ class _Run:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.handlers.join()
+
+
+def _executors(
+    config: TaskRunnerConfig, executor: Executor | None, executors: Mapping[str, Executor] | None
+) -> dict[str, Executor]:
+    """Who runs the tasks of each type."""
+    if executors is None:
+        return {PYTHON: executor or _default_executor(config)}
+    if executor is not None:
+        raise ConfigurationError(["executor= is the short form for executors={'python': ...}: give one of the two"])
+    if not executors or "" in executors:
+        raise ConfigurationError(["executors= has to name at least one task type, and no type has an empty name"])
+    return dict(executors)
 
 
 def _default_executor(config: TaskRunnerConfig) -> Executor:

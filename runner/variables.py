@@ -226,7 +226,7 @@ class Variable:
         kind: its type.
         meaning: one sentence for the documentation.
         unit: `s`, `bytes` or nothing.
-        since: the version of n8n-runner in which it took effect; None while it is read but has none yet.
+        since: the version of n8n-runner in which it took effect.
         secret: whether its value is never shown.
         fallback: what is said for its default when the value itself would not tell.
         optional: whether None is allowed, and means that it was not set.
@@ -236,7 +236,7 @@ class Variable:
     kind: Kind
     meaning: str
     unit: str = ""
-    since: str | None = "0.1"
+    since: str = "0.1"
     secret: bool = False
     fallback: str | None = None
     optional: bool = False
@@ -268,6 +268,15 @@ def is_set(kind: Kind, text: str) -> bool:
     return bool(text.strip()) or isinstance(kind, Names)
 
 
+def source_of(variable: Variable, environment: Mapping[str, str]) -> str | None:
+    """Which of the two forms of a variable counts, `X` or `X_FILE`; None if neither says anything."""
+    text = environment.get(variable.name)
+    if text is not None and is_set(variable.kind, text):
+        return variable.name
+    name = variable.name + "_FILE"
+    return name if environment.get(name, "").strip() else None
+
+
 def read_text(variable: Variable, environment: Mapping[str, str], read: Callable[[str], str]) -> str | None:
     """What the environment says of a variable, directly or through its `_FILE` form; None if nothing.
 
@@ -279,12 +288,12 @@ def read_text(variable: Variable, environment: Mapping[str, str], read: Callable
     Raises:
         ValueError: the file cannot be read; the text is a line for people.
     """
-    text = environment.get(variable.name)
-    if text is not None and is_set(variable.kind, text):
-        return text
-    path = environment.get(variable.name + "_FILE", "").strip()
-    if not path:
+    source = source_of(variable, environment)
+    if source is None:
         return None
+    if source == variable.name:
+        return environment[source]
+    path = environment[source].strip()
     try:
         text = read(path).strip()
     except (OSError, ValueError) as error:

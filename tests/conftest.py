@@ -22,6 +22,7 @@ FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "numpy": (lambda: find_spec("numpy") is not None, "numpy is not installed"),
     "pandas": (lambda: find_spec("pandas") is not None, "pandas is not installed"),
     "pydantic": (lambda: find_spec("pydantic") is not None, "pydantic is not installed"),
+    "chromium": (lambda: shutil.which("chromium") is not None, "Debian's Chromium (the package chromium) is missing"),
     "landlock": (lambda: Landlock(Kernel()).abi > 0, "this kernel has no Landlock to stop the attacks"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
     "mount": (can_mount, "this user may not mount a small file system to fill"),

@@ -11,7 +11,9 @@ from typing import Any
 from runner import TaskRunner
 from runner.broker import EmbeddedBroker, EndOfTask
 from runner.broker.service import CallFailed, NodeTypeWanted
+from runner.execution.sandbox.executor import SandboxExecutor
 from statemachine import ConnectionState
+from tests.sandbox import interpreter
 from tests.support import ROOT, code_settings, config_for
 
 EXECUTION: dict[str, Any] = json.loads((ROOT / "docs/examples/execution.json").read_text(encoding="utf-8"))
@@ -95,6 +97,7 @@ class Runs:
 @asynccontextmanager
 async def running(broker: EmbeddedBroker, **config: Any) -> AsyncIterator[Runs]:
     """A runner beside a broker, for as long as the block lasts."""
-    async with TaskRunner(config_for(broker, **config)) as runner:
+    settings = config_for(broker, **config)
+    async with TaskRunner(settings, executor=SandboxExecutor(settings, python=interpreter())) as runner:
         await runner.reached(ConnectionState.LISTENING)
         yield Runs(broker)

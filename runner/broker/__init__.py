@@ -7,6 +7,9 @@
         task = broker.request(settings)
         end = await task.end()
 
+What the code of a task asks n8n for, such as other nodes' items, is answered by the `service` that comes with the
+request: a `TaskService` of your own, or one of `runner.broker.local`, which needs no n8n.
+
 It keeps the rules of n8n's own broker (2.41), and is strict about what runners send: every violation is kept in
 `broker.violations`.
 """
@@ -14,14 +17,18 @@ It keeps the rules of n8n's own broker (2.41), and is strict about what runners 
 from runner.broker.limits import BrokerLimits, Violation
 from runner.broker.rules import TaskBroker
 from runner.broker.server import EmbeddedBroker
+from runner.broker.service import CallFailed, NodeTypeWanted, TaskService
 from runner.broker.tasks import EndOfTask, RequestedTask, TaskEnd
 
 __all__ = [
     "BrokerLimits",
+    "CallFailed",
     "EmbeddedBroker",
     "EndOfTask",
+    "NodeTypeWanted",
     "RequestedTask",
     "TaskBroker",
     "TaskEnd",
+    "TaskService",
     "Violation",
 ]

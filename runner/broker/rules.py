@@ -34,7 +34,7 @@ from runner.broker.limits import (
     BrokerLimits,
     Violation,
 )
-from runner.broker.runners import ConnectedRunner, Peer
+from runner.broker.runners import ConnectedRunner, Offer, Peer
 from runner.broker.service import TaskService
 from runner.broker.tasks import EndOfTask, RequestedTask, RequestState, TaskEnd, new_task_id
 from runner.clock import Alarm, Clock
@@ -238,9 +238,9 @@ class TaskBroker:
         elif message.valid_for < 1 and message.valid_for != -1:
             self._violation(runner, f"an offer that is valid for {message.valid_for} ms")
         else:
-            forever = message.valid_for == -1
+            expiry = math.inf if message.valid_for == -1 else self._clock.now() + message.valid_for / 1000
             runner.use(message.offer_id)
-            runner.offers[message.offer_id] = math.inf if forever else self._clock.now() + message.valid_for / 1000
+            runner.offers[message.offer_id] = Offer(message.task_type, expiry)
             self._match()
 
     def _match(self) -> None:
@@ -248,8 +248,8 @@ class TaskBroker:
         now = self._clock.now()
         for task in tuple(self._queue):
             for runner in self._runners.values():
-                offers = runner.open_offers(now)
-                if offers and task.task_type in runner.types:
+                offers = runner.open_offers(now, task.task_type)
+                if offers:
                     self._propose(task, runner, offers[0])
                     break
 

@@ -20,12 +20,20 @@ class Peer(Protocol):
         """Close the connection after what was sent before. Returns at once."""
 
 
+@attrs.frozen
+class Offer:
+    """An open offer: for which type of task, and when it expires (infinity for never)."""
+
+    task_type: str
+    expiry: float
+
+
 @attrs.define(eq=False)
 class ConnectedRunner:
     """One connection of a runner, and all that the broker remembers of it.
 
     Parameters:
-        offers: the open offers, in the order in which they came: id, and when it expires (infinity for never).
+        offers: the open offers by their ids, in the order in which they came.
         used_offers: the ids of the latest offers, open or not, in the order in which they came.
         tasks: what was matched with an offer of this runner and has not ended.
         given_up: tasks that the broker has cancelled; this runner may still say one last word about each.
@@ -37,7 +45,7 @@ class ConnectedRunner:
     peer: Peer
     types: frozenset[str] = frozenset()
     registered: bool = False
-    offers: dict[str, float] = attrs.Factory(dict)
+    offers: dict[str, Offer] = attrs.Factory(dict)
     used_offers: dict[str, None] = attrs.Factory(dict)
     tasks: dict[str, RequestedTask] = attrs.Factory(dict)
     given_up: set[str] = attrs.Factory(set)
@@ -50,10 +58,10 @@ class ConnectedRunner:
         if len(self.used_offers) > MAX_USED_OFFERS:
             del self.used_offers[next(iter(self.used_offers))]
 
-    def open_offers(self, now: float) -> list[str]:
-        """The offers that are still good, oldest first; the others are forgotten."""
-        self.offers = {offer_id: expiry for offer_id, expiry in self.offers.items() if expiry > now}
-        return list(self.offers)
+    def open_offers(self, now: float, task_type: str | None = None) -> list[str]:
+        """The offers that are still good, of one type or of all, oldest first; the others are forgotten."""
+        self.offers = {offer_id: offer for offer_id, offer in self.offers.items() if offer.expiry > now}
+        return [offer_id for offer_id, offer in self.offers.items() if task_type in (None, offer.task_type)]
 
     def miss_window(self) -> bool:
         """A match was not acknowledged in time: all offers are void. Returns whether the runner is unresponsive."""

@@ -16,6 +16,11 @@ COMMANDS = {
     "start": "connect to n8n's task broker and run tasks until told to stop",
     "run": "run the code of a Python Code node on this machine, without n8n",
     "stubs": "write a module that tells editors the names that code is given",
+    "check": "say what the rules about code have against a file, without running it",
+    "doctor": "say what is well and what is not, and what to do about it",
+    "install": "have an n8n from npm start this runner by itself",
+    "uninstall": "take back what `install` has done",
+    "launcher-config": "print what the configuration of n8n's launcher needs",
     "diagram": "print the state machine of a connection or of a task",
 }
 """The commands; each is a module of this package."""
@@ -38,7 +43,7 @@ class Command(Protocol):
 
 
 def _load(name: str) -> Command:
-    module: Command = importlib.import_module(f"runner.cli.{name}")
+    module: Command = importlib.import_module(f"runner.cli.{name.replace('-', '_')}")
     return module
 
 

@@ -15,7 +15,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "all went well; for `start`, the runner was told to stop and did",
-    ExitCode.FAILED: "the code that `run` ran has failed",
+    ExitCode.FAILED: "the code that `run` ran has failed, or `check` or `doctor` has found something",
     ExitCode.USAGE: "bad arguments, bad configuration, or a file or an address that cannot be used",
     ExitCode.REFUSED: "the task broker refused the credential",
     ExitCode.INTERRUPTED: "interrupted a second time, without waiting for tasks",

@@ -17,8 +17,9 @@ from runner.broker import BrokerLimits, EmbeddedBroker
 from runner.cli import complain, run_inputs, run_outputs
 from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
+from runner.cli.files import BadInput
 from runner.cli.progress import Progress
-from runner.cli.run_inputs import BadInput, Inputs, gather
+from runner.cli.run_inputs import Inputs, gather
 from runner.cli.run_outputs import Report, save, show
 from runner.config import TaskRunnerConfig
 from runner.errors import ConfigurationError, RunnerError

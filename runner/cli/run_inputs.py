@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import attrs
 
 from runner.broker.local import Binaries, DirectHttp, Execution, LocalNode, LocalService, NoHttp
+from runner.cli.files import BadInput, text_of
 from runner.clock import SystemClock
 
 MODES = {"all": "runOnceForAllItems", "each": "runOnceForEachItem"}
@@ -20,10 +20,6 @@ INPUT = "Input"
 """The name of the node that the items of `--items` come from."""
 
 Item = dict[str, Any]
-
-
-class BadInput(Exception):
-    """A file or an argument cannot be used; the text says which, and why."""
 
 
 @attrs.frozen
@@ -84,7 +80,7 @@ def gather(arguments: argparse.Namespace) -> Inputs:
     """
     if arguments.file == "-" and arguments.items == "-":
         raise BadInput("the code and the items cannot both come from standard input")
-    code = _text_of(arguments.file)
+    code = text_of(arguments.file)
     name = Path(arguments.file).name
     binaries = Binaries()
     execution = Execution(
@@ -220,7 +216,7 @@ def _query_of(text: str) -> Any:
 
 def _json_of(name: str) -> Any:
     try:
-        return json.loads(_text_of(name), parse_constant=_refuse_constant)
+        return json.loads(text_of(name), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise BadInput(f"{name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:
@@ -229,12 +225,3 @@ def _json_of(name: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _text_of(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from error

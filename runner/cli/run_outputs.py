@@ -16,7 +16,7 @@ from msgspec import Raw
 from runner.broker import EndOfTask
 from runner.broker.local import Binaries
 from runner.broker.service import CallFailed
-from runner.cli.run_inputs import BadInput
+from runner.cli.files import BadInput
 
 
 @attrs.frozen

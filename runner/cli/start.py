@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import sys
-from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,9 @@ from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
 from runner.cli.signals import Signals
+from runner.cli.watching import watched
 from runner.clock import SystemClock
-from runner.config import TaskRunnerConfig, without_effect
+from runner.config import TaskRunnerConfig
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
 from runner.observe.logs import configure_logging
 from runner.observe.outlet import Outlet
@@ -79,8 +79,6 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         with Outlet(sys.stdout) as outlet:
             configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
-            for name in without_effect(os.environ):
-                log.warning("%s is set, but has no effect in this version of n8n-runner", name)
             runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
             with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
                 return loop.run(_serve(runner, outlet))
@@ -108,7 +106,7 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     signals = Signals(runner, running.cancel)
     signals.install()
     try:
-        async with _status_server(runner, outlet):
+        async with watched(runner, outlet):
             await runner.start()
     except asyncio.CancelledError:
         if not signals.have_ended_it:
@@ -117,22 +115,6 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     finally:
         await signals.close()
     return ExitCode.OK
-
-
-def _status_server(runner: TaskRunner, outlet: Outlet) -> AbstractAsyncContextManager[Any]:
-    """The server that tells about the runner, if it is enabled; it takes a while to import."""
-    config = runner.config
-    if not config.health_check_server_enabled:
-        return nullcontext()
-    from runner.observe.server import StatusServer
-
-    return StatusServer(
-        runner,
-        host=config.health_check_server_host,
-        port=config.health_check_server_port,
-        names=config.health_check_server_names,
-        log_lines_dropped=lambda: outlet.dropped,
-    )
 
 
 def _unhandled(runner: TaskRunner, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

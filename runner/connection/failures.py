@@ -11,6 +11,8 @@ import ssl
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from runner.errors import TransportFailed
+
 REFUSALS = frozenset({401, 403})
 """The statuses after which another attempt with the same credential is pointless."""
 
@@ -25,16 +27,16 @@ STATUS_MEANINGS = {
 """What an HTTP status of a broker means."""
 
 
-class Refused(Exception):
+class Refused(TransportFailed):
     """The broker refused the credential, with this HTTP status."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """A refusal that `message` explains."""
+    def __init__(self, status: int, why: str) -> None:
+        """A refusal, and `why` for people."""
         self.status = status
-        super().__init__(message)
+        super().__init__(why)
 
 
-class Unreachable(Exception):
+class Unreachable(TransportFailed):
     """No connection came about, for a reason that may pass. `status` is the HTTP status of the answer, if one came."""
 
     def __init__(self, why: str, status: int | None = None) -> None:
@@ -43,7 +45,7 @@ class Unreachable(Exception):
         super().__init__(why)
 
 
-class ConnectionLost(Exception):
+class ConnectionLost(TransportFailed):
     """An open connection is gone. `code` is the WebSocket's close code, 1006 where there was none."""
 
     def __init__(self, why: str, code: int = 1006) -> None:

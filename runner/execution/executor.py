@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,18 @@ class Nobody:
         raise N8nRefused("There is no n8n to ask for data")
 
 
+PYTHON = "python"
+"""The task type of n8n's Python Code node."""
+
+
+TASK_LOG = logging.getLogger("runner.task")
+"""The logger of what executors have to say about single tasks."""
+
+
+def _plain_log() -> logging.LoggerAdapter[logging.Logger]:
+    return logging.LoggerAdapter(TASK_LOG, {})
+
+
 @attrs.frozen
 class TaskRequest:
     """One task to run.
@@ -61,12 +74,17 @@ class TaskRequest:
         settings: what the broker sent along, a JSON value that nobody has looked into.
         print: to be called with the arguments of each `print`, a JSON list, as it happens. Harmless at any time.
         n8n: to be asked on behalf of the task.
+        task_type: the type that it was requested as.
+        log: a logger for what there is to say about the task. That of a runner says which task it is: its records have
+            a `task`, the `TaskIdentity`.
     """
 
     task_id: str
     settings: Raw
     print: Callable[[Raw], None] = attrs.field(repr=False, eq=False)
     n8n: N8n = attrs.field(factory=Nobody, repr=False, eq=False)
+    task_type: str = PYTHON
+    log: logging.LoggerAdapter[logging.Logger] = attrs.field(factory=_plain_log, repr=False, eq=False)
 
 
 @attrs.frozen
@@ -89,6 +107,8 @@ class Executor(Protocol):
 
     What a task does is the executor's business: bad settings, failing code, dying processes and forged results all
     come out of `execute` as `TaskFailed`. Any other exception is a bug of the executor.
+
+    How many tasks it is given at a time is `max_concurrency`, unless it is a `Limited` one, which says so itself.
     """
 
     async def start(self) -> None:
@@ -146,3 +166,12 @@ class Inspectable(Protocol):
 
     def status(self) -> ExecutorStatus:
         """What it tells of itself at this moment. Returns at once."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An executor that says itself how many tasks it takes at a time."""
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""

@@ -85,15 +85,21 @@ def drawn(table: Table[Any, Any, Any]) -> str:
     lines = [
         f'<svg class="diagram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="diagram-title">',
         f'<title id="diagram-title">{escape(table.meaning)} Its states, and what leads from one to another.</title>',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path class="tip" d="M0,0.5 L7.5,4 L0,7.5 z"/></marker>'
-        '<marker id="tip-last" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path class="tip last" d="M0,0.5 L7.5,4 L0,7.5 z"/></marker></defs>',
+        f"<defs>{_tip('tip', 8)}{_tip('tip-last', 12)}</defs>",
         *(line for ends, events in arrows.items() for line in _arrow(*ends, events)),
         *(_box(row.state, row.meaning) for row in table.states),
         "</svg>",
     ]
     return "\n".join(lines)
+
+
+def _tip(name: str, size: int) -> str:
+    """The tip of an arrow."""
+    return (
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" '
+        f'markerWidth="{size}" markerHeight="{size}" orient="auto">'
+        f'<path class="{name}" d="M0,0.5 L7.5,4 L0,7.5 z"/></marker>'
+    )
 
 
 def _arrow(source: Enum, target: Enum, events: list[Enum]) -> Iterator[str]:

@@ -122,7 +122,7 @@ def _outcomes(sources: Sources) -> Values:
 
 
 def _slots(sources: Sources) -> Values:
-    total, busy = sources.runner.config.max_concurrency, len(sources.runner.tasks)
+    total, busy = sources.runner.slots, len(sources.runner.tasks)
     return {("busy",): busy, ("free",): total - busy, ("offered",): sources.runner.open_offers}
 
 

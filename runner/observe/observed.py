@@ -34,6 +34,9 @@ class Observed(Protocol):
     def tasks(self) -> tuple[RunningTask, ...]: ...  # noqa: D102
 
     @property
+    def slots(self) -> int: ...  # noqa: D102
+
+    @property
     def open_offers(self) -> int: ...  # noqa: D102
 
     @property

@@ -1,7 +1,8 @@
-"""A text stream that never waits: a thread writes out what it is given, and leaves out what it cannot keep up with.
+"""A text stream that never waits: what cannot be written at once is written by a thread, or in the end left out.
 
 A log goes to whoever has started the runner, and if that stops reading, a pipe is full after 64 KiB. Whoever writes to
-it then stands still; here that would be the event loop, with every task and every ping.
+it then stands still; here that would be the event loop, with every task and every ping. As long as it is not full, the
+thread has nothing to do, and costs nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import select
 import threading
 from collections import deque
 from typing import Self, TextIO
@@ -71,14 +73,26 @@ class Outlet(io.TextIOBase):
         """Have a text written before long, all of it or nothing. Never waits, and raises nothing."""
         data = text.encode("utf-8", "backslashreplace")  # half characters of other people's texts too
         with self._changed:
-            if self._is_broken or self._held_bytes + len(data) > self._most_held:
+            if not self._held_bytes:
+                data = self._written_at_once(data)
+            is_full = self._held_bytes and self._held_bytes + len(data) > self._most_held
+            if self._is_broken or is_full:
                 self.dropped += 1
                 self._untold += 1
-            else:
+            elif data:
                 self._held.append(data)
                 self._held_bytes += len(data)
                 self._changed.notify()
         return len(text)
+
+    def _written_at_once(self, data: bytes) -> bytes:
+        """What is left of a text, once as much is written as there is room for."""
+        try:
+            while data and not self._is_broken and select.select((), (self._file,), (), 0)[1]:
+                data = data[os.write(self._file, data[: select.PIPE_BUF]) :]  # so much fits in a pipe that takes any
+        except OSError:  # whoever read it has gone
+            self._is_broken = True
+        return data
 
     def _run(self) -> None:
         while (data := self._next()) is not None:

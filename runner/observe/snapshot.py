@@ -61,7 +61,7 @@ def _readiness(sources: Sources, _: float) -> dict[str, Any]:
 
 def _slots(sources: Sources, _: float) -> dict[str, int]:
     return {
-        "total": sources.runner.config.max_concurrency,
+        "total": sources.runner.slots,
         "busy": len(sources.runner.tasks),
         "offered": sources.runner.open_offers,
     }

@@ -46,10 +46,11 @@ class Gatherer:
         )
 
     async def _read_memory(self) -> None:
+        """Read the memory of all processes once in a while, and in between that of those that are new."""
         now = self._clock.now()
-        if self._memory_read_at is not None and now - self._memory_read_at < MEMORY_LASTS:
-            return
         status = self._runner.executor_status
         pids = {os.getpid(), *status.others, *status.waiting, *status.running.values()}
-        self._memory = await asyncio.to_thread(memory_by_pid, pids)
-        self._memory_read_at = now
+        known = {pid: memory for pid, memory in self._memory.items() if pid in pids}
+        if self._memory_read_at is None or now - self._memory_read_at >= MEMORY_LASTS:
+            self._memory_read_at, known = now, {}
+        self._memory = {**known, **await asyncio.to_thread(memory_by_pid, pids - known.keys())}

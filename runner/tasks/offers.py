@@ -79,6 +79,10 @@ class Offers:
         """How many offers are open."""
         return len(self._open)
 
+    def __contains__(self, offer_id: object) -> bool:
+        """Whether an offer is open, or has expired and has yet to be dropped."""
+        return offer_id in self._open
+
     @property
     def missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""

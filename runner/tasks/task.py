@@ -13,7 +13,7 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, Outcome, TaskRequest
+from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
 from runner.observe.observers import (
     Observer,
@@ -24,6 +24,7 @@ from runner.observe.observers import (
     TaskOutcome,
     TaskStarted,
 )
+from runner.protocol.codec import payload_limit
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
     NULL,
@@ -88,6 +89,7 @@ class TaskInFlight:
     def __init__(
         self,
         task_id: str,
+        task_type: str,
         channel: Channel,
         executor: Executor,
         config: TaskRunnerConfig,
@@ -103,6 +105,7 @@ class TaskInFlight:
             on_finished: called once, when the slot of the task is free.
         """
         self.task_id = task_id
+        self.task_type = task_type
         self._channel = channel
         self._executor = executor
         self._config = config
@@ -220,7 +223,8 @@ class TaskInFlight:
     async def _execute(self) -> None:
         """Have the executor run the task, and keep what came of it."""
         try:
-            self._outcome = _outcome(await self._executor.execute(self._request()))
+            returned = await self._executor.execute(self._request())
+            self._outcome = _outcome(returned, payload_limit(self._config.max_payload_size))
         except TaskFailed as failure:
             self._failure = self._failure or failure
         except Exception as error:  # noqa: BLE001 - logged; whatever an executor does, the task gets its end
@@ -231,7 +235,8 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print, self._questions)
+        task_log = TaskLog(TASK_LOG, self._identity())
+        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
@@ -305,10 +310,16 @@ class TaskInFlight:
             line=line if isinstance(line, int) else None,
         )
 
+    def _whence(self) -> str:
+        """Where it comes from, in words. Tasks of other types than n8n's own seldom say."""
+        if self.task_type != PYTHON and self._origin == Origin():
+            return f'a request of the type "{self.task_type}"'
+        return str(self._origin)
+
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
             self._log.info(*words, extra=SAYS_IT)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
@@ -322,14 +333,20 @@ class TaskInFlight:
     """What is done about each effect. Not kept in each task, where it would keep the task alive."""
 
 
-def _outcome(returned: Raw | Outcome) -> Outcome:
+def _outcome(returned: Raw | Outcome, limit: int) -> Outcome:
     """What an executor has returned.
 
     Raises:
         TypeError: it is not what an executor may return.
+        TaskFailed: the result has more than `limit` bytes.
     """
-    if isinstance(returned, Outcome):
-        return returned
-    if not isinstance(returned, Raw):
+    if not isinstance(returned, Raw | Outcome):
         raise TypeError(f"an executor has to return msgspec.Raw or an Outcome, not {type(returned).__name__}")
-    return Outcome(returned)
+    outcome = returned if isinstance(returned, Outcome) else Outcome(returned)
+    size = len(memoryview(outcome.result))
+    if size > limit:
+        raise TaskFailed(
+            f"The result is too large: it has {size} bytes, and at most {limit} can be sent to n8n",
+            "N8N_RUNNERS_MAX_PAYLOAD says how large a message may be; n8n itself takes at most 512 MiB.",
+        )
+    return outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.clock import Alarm, Clock
@@ -26,14 +26,11 @@ from runner.protocol.messages import (
     TaskRejected,
     TaskSettings,
 )
-from runner.tasks.offers import Offers
+from runner.tasks.served import ServedType
 from runner.tasks.task import Channel, TaskInFlight
 from runner.tasks.task_log import SAYS_IT, TaskLog
 
 log = logging.getLogger(__name__)
-
-TASK_TYPE = "python"
-"""The task type of n8n's Python Code node."""
 
 
 class TaskWorkload:
@@ -45,13 +42,14 @@ class TaskWorkload:
         clock: Clock,
         counters: Counters,
         observers: Observers,
-        executor: Executor,
+        executors: Mapping[str, Executor],
         entropy: random.Random,
         on_idle: Callable[[], None],
     ) -> None:
         """A workload without a connection.
 
         Parameters:
+            executors: who runs the tasks of each type that is served.
             entropy: for the offers.
             on_idle: called when there has been no task for the auto shutdown timeout.
         """
@@ -59,12 +57,14 @@ class TaskWorkload:
         self._clock = clock
         self._counters = counters
         self._observers = observers
-        self._executor = executor
         self._channel: Channel | None = None
         self._tasks: dict[str, TaskInFlight] = {}
         self._no_tasks = asyncio.Event()
         self._no_tasks.set()
-        self._offers = Offers(TASK_TYPE, clock, counters, observers, self._free_slots, self._send, entropy)
+        self._types = {
+            name: ServedType(name, executor, config.max_concurrency, clock, counters, observers, self._send, entropy)
+            for name, executor in executors.items()
+        }
         self._refusing = False
         self._counting_idle_time = False
         self._idle = Alarm(clock, on_idle)
@@ -81,7 +81,7 @@ class TaskWorkload:
     @property
     def task_types(self) -> list[str]:
         """The task types that are served."""
-        return [TASK_TYPE]
+        return list(self._types)
 
     @property
     def running_tasks(self) -> int:
@@ -91,20 +91,22 @@ class TaskWorkload:
     @property
     def open_offers(self) -> int:
         """How many slots are on offer."""
-        return len(self._offers)
+        return sum(len(served.offers) for served in self._types.values())
 
     @property
     def offers_missing_for(self) -> float:
         """How long there has been a free slot without an offer, in seconds; 0 when there is none."""
-        return self._offers.missing_for
+        return max(served.offers.missing_for for served in self._types.values())
+
+    @property
+    def slots(self) -> int:
+        """How many tasks may run at the same time, of all types together."""
+        return sum(served.slots for served in self._types.values())
 
     @property
     def tasks(self) -> tuple[RunningTask, ...]:
         """The tasks that hold a slot, in the order in which they were accepted."""
         return tuple(task.seen() for task in self._tasks.values())
-
-    def _free_slots(self) -> int:
-        return self._config.max_concurrency - len(self._tasks)
 
     def _send(self, message: RunnerMessage) -> None:
         if self._channel is not None:
@@ -121,11 +123,13 @@ class TaskWorkload:
 
     def start_offers(self) -> None:
         """Offer every free slot, and go on offering."""
-        self._offers.start()
+        for served in self._types.values():
+            served.offers.start()
 
     def stop_offers(self) -> None:
         """Make no more offers and forget the open ones."""
-        self._offers.stop()
+        for served in self._types.values():
+            served.offers.stop()
 
     def start_idle_timer(self) -> None:
         """Count the time without a task, if auto shutdown is on."""
@@ -165,33 +169,37 @@ class TaskWorkload:
             handler(message)
 
     def _on_accept(self, message: TaskOfferAccept) -> None:
-        reason = self._why_not(message)
+        served = next((served for served in self._types.values() if message.offer_id in served.offers), None)
+        reason = self._why_not(message, served)
         if reason is not None:
             self._counters.add(Count.TASKS_REJECTED)
             if self._observers:
                 self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
             _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
-        elif self._channel is not None:
+        elif served is not None and self._channel is not None:
             self._idle.stop()
             self._no_tasks.clear()
+            served.running += 1
             self._tasks[message.task_id] = TaskInFlight(
                 message.task_id,
+                served.name,
                 self._channel,
-                self._executor,
+                served.executor,
                 self._config,
                 self._clock,
                 self._counters,
                 self._observers,
                 self._on_finished,
             )
-        self._offers.refresh()
+        if served is not None:
+            served.offers.refresh()
 
-    def _why_not(self, message: TaskOfferAccept) -> str | None:
-        """Why a task cannot be taken, if it cannot."""
+    def _why_not(self, message: TaskOfferAccept, served: ServedType | None) -> str | None:
+        """Why a task cannot be taken, if it cannot. `served` is the type that has been offered, if it has."""
         if self._refusing:
             return RejectReason.SHUTTING_DOWN
-        reason = self._offers.take(message.offer_id)
+        reason = RejectReason.OFFER_EXPIRED if served is None else served.offers.take(message.offer_id)
         if reason is None and message.task_id in self._tasks:
             return RejectReason.DUPLICATE
         return reason
@@ -212,10 +220,16 @@ class TaskWorkload:
             task.answer(message)
 
     def _on_cancel(self, message: TaskCancel) -> None:
-        self._offers.hold()
+        for served in self._types.values():
+            served.offers.hold()
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
-            log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
-            self._offers.forget()
+            log.warning(
+                "The broker did not hear our answer to an accept in time, so that a task may fail in n8n with «Task "
+                "request timed out»; offering all slots afresh. If this goes on, the network or this machine is too "
+                "slow: look for stalls of the event loop in this log"
+            )
+            for served in self._types.values():
+                served.offers.forget()
         task = self._tasks.get(message.task_id)
         if task is not None:
             task.cancel(message.reason)
@@ -227,14 +241,19 @@ class TaskWorkload:
         and it waits for them as for all tasks. Without offers they are stuck: n8n hangs until its own timeout for
         shutting down (30 s), and then ends without an answer to whoever called them.
         """
-        log.info("The broker is draining: what it has is finished before it goes")
+        log.info(
+            "The broker is draining, because n8n stops: what it has is finished before it goes. New tasks fail there "
+            "at once, with «Task request timed out»"
+        )
 
     def _on_finished(self, task: TaskInFlight) -> None:
         del self._tasks[task.task_id]
+        served = self._types[task.task_type]
+        served.running -= 1
         if not self._tasks:
             self._no_tasks.set()
             self._grace.stop()
-        self._offers.refresh()
+        served.offers.refresh()
         self._watch_idleness()
 
     def _watch_idleness(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runner.broker.buffers import SLICE
 from runner.broker.local import Binaries, DirectHttp, Execution, Http, LocalNode, LocalService, NoHttp
 from runner.broker.service import CallFailed
 from tests.broker.by_hand import SETTINGS, HandMadeRunner, connected, listening
@@ -89,6 +90,13 @@ async def test_the_full_response_has_status_and_headers() -> None:
         assert answer["statusMessage"].lower() == "i'm a teapot"
         assert answer["headers"]["x-kind"] == "tea"
         assert answer["headers"]["content-type"].startswith("application/json")
+
+
+async def test_a_request_knows_nothing_of_those_before() -> None:
+    async with served() as server, served_locally() as task:
+        named = server.replace("127.0.0.1", "localhost")  # of a bare address nobody keeps cookies
+        assert await task.call("httpRequest", {"url": f"{named}/cookie"}) == "eaten"
+        assert "Cookie" not in (await task.call("httpRequest", {"url": f"{named}/echo"}))["headers"]
 
 
 async def test_an_error_says_which_status_it_was() -> None:
@@ -217,6 +225,15 @@ async def test_a_new_content_has_a_new_id_and_leaves_the_old_one_as_it_was() -> 
         assert await task.call("getBinaryDataBuffer", 0, new) == b"newer"
 
 
+@pytest.mark.parametrize("size", [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE])
+async def test_contents_of_any_size_arrive_whole(tmp_path: Path, size: int) -> None:
+    content = bytes(number % 251 for number in range(size))
+    (tmp_path / "file").write_bytes(content)
+    binaries = Binaries()
+    async with served_locally(execution_with({"file": binaries.attach(tmp_path / "file")}), binaries) as task:
+        assert await task.call("getBinaryDataBuffer", 0, "file") == content
+
+
 @pytest.mark.parametrize(
     ("name", "params", "complaint"),
     [
@@ -294,6 +311,11 @@ def test_the_environment_is_blocked_unless_some_of_it_is_given() -> None:
     }
     given = Execution(environment={"A": "b"}).data()["envProviderState"]
     assert (given["env"], given["isEnvAccessBlocked"]) == ({"A": "b"}, False)
+
+
+def test_an_execution_has_a_node_before_the_code() -> None:
+    with pytest.raises(ValueError, match="before"):
+        Execution(before=())
 
 
 async def test_functions_fail_with_the_error_that_embedders_may_raise_too() -> None:

@@ -15,6 +15,9 @@ CONNECTION = frozenset({TaskEnd.RUNNER_LOST})
 SILENCE = frozenset({TaskEnd.RUNNER_LOST, TaskEnd.TASK_TIMEOUT})
 """What a task says of its end does not arrive, and the broker's timer may be the first to ring."""
 
+NO_HANGMAN = frozenset({TaskEnd.TASK_TIMEOUT})
+"""A task that has timed out is told of when it is gone, and there is nobody to kill it."""
+
 BROKER = frozenset({TaskEnd.RUNNER_LOST, TaskEnd.DRAINING})
 PROCESS = frozenset({TaskEnd.ERROR})
 TOKEN = b"POST "
@@ -85,7 +88,7 @@ FAULTS = (
     Fault("waiting workers killed", "SIGKILL", AT_ONCE, machine.deaths_of_waiting_workers, quiet=True),
     Fault("runner stopped", "SIGSTOP past the heartbeat", "SIGCONT", machine.a_stopped_runner, SILENCE),
     Fault("log unread", "writing blocks past the heartbeat", "read on", machine.an_unread_log, SILENCE),
-    Fault("zygote stopped", "SIGSTOP for a second", "SIGCONT", machine.a_stopped_zygote),
+    Fault("zygote stopped", "SIGSTOP for a second", "SIGCONT", machine.a_stopped_zygote, NO_HANGMAN),
     Fault("zygote hangs", "SIGSTOP, and a reset", NOTICED, machine.a_zygote_stopped_for_good, CONNECTION | PROCESS),
     # The machine
     Fault("clock", "a day forward, two back, right again", AT_ONCE, machine.steps_of_the_clock, quiet=True),

@@ -215,6 +215,18 @@ def test_bad_files_and_names_are_told_in_words(
     assert complaint in done.stderr
 
 
+def test_the_example_of_the_documentation_makes_its_file(tmp_path: Path) -> None:
+    examples = ROOT / "docs" / "examples"
+    command = next(
+        line.split() for line in (ROOT / "docs" / "run.md").read_text().splitlines() if "--node Customers=" in line
+    )
+    assert command[:3] == ["n8n-runner", "run", "report.py"]
+    arguments = [argument.replace("=", f"={examples}/") if "=" in argument else argument for argument in command[3:-1]]
+    done = run_command("run", str(examples / "report.py"), *arguments, str(tmp_path), "--var", "greeting=Bye")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.txt").read_text() == "Grace: 80.00\nAda: 99.50\nAda: 40.99\nBye"
+
+
 def test_the_documentation_has_every_option() -> None:
     options = set(re.findall(r"--[a-z][a-z-]+", run_command("run", "--help").stdout)) - {"--help"}
     assert {"--node", "--binary-out", "--items"} <= options

@@ -6,17 +6,18 @@ import asyncio
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.n8n.workflows import Flow, Twins, write_workflow
+from tests.n8n.workflows import AnyFlow, write_workflow
 
 AUTH_TOKEN = "local-secret"
 
@@ -37,13 +38,20 @@ SETTINGS = {
 class RealN8n:
     """An n8n server in a process of its own, with all its data in a folder of its own and on ports of its own."""
 
-    def __init__(self, scripts: Path, folder: Path, flows: Iterable[Flow | Twins]) -> None:
+    def __init__(
+        self, scripts: Path, folder: Path, flows: Iterable[AnyFlow], overrides: Mapping[str, str] | None = None
+    ) -> None:
         # start.sh takes its settings and workflows from the folder that it is called by: links to the two scripts
         # beside workflows of our own make it take those, with nothing of it copied
         self.scripts = folder / "scripts"
         (self.scripts / "workflows").mkdir(parents=True)
         for script in ("start.sh", "env.sh"):
             (self.scripts / script).symlink_to(scripts.resolve() / script)
+        if overrides:  # env.sh has the last word, so it is the place for what it would set otherwise
+            (self.scripts / "env.sh").unlink()
+            lines = [f"export {name}={shlex.quote(value)}" for name, value in overrides.items()]
+            original = shlex.quote(str(scripts.resolve() / "env.sh"))
+            (self.scripts / "env.sh").write_text("\n".join([*lines, f". {original}", *lines, ""]))
         write_workflow(flows, self.scripts / "workflows")
         self._folder = folder
         self._log = folder / "n8n.log"

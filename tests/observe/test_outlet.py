@@ -63,6 +63,16 @@ def test_what_is_written_comes_out_in_order_and_whole(pipe: tuple[int, TextIO]) 
     assert outlet.dropped == 0
 
 
+def test_what_there_is_room_for_is_there_at_once(pipe: tuple[int, TextIO]) -> None:
+    reading, stream = pipe
+    with Outlet(stream) as outlet:
+        for number in range(20):
+            outlet.write(f"{number}\n")
+            assert read_all(reading) == f"{number}\n"
+        outlet.write("x" * 10_000)
+        assert read_all(reading) == "x" * 10_000
+
+
 def test_more_than_a_pipe_holds_comes_out_as_it_is_read(pipe: tuple[int, TextIO]) -> None:
     reading, stream = pipe
     read: list[bytes] = []

@@ -17,12 +17,14 @@ from runner import Readiness
 from runner.clock import Alarm
 from runner.connection.effects import ConnectionEffects
 from runner.connection.link import Link
+from runner.execution.executor import PYTHON
 from runner.protocol.messages import Drain, RejectReason, TaskAccepted, TaskDone, TaskError, TaskOffer
 from runner.scope import Scope
 from runner.task_runner import TaskRunner
 from runner.tasks.offers import Offers
+from runner.tasks.served import ServedType
 from runner.tasks.task import TaskInFlight
-from runner.tasks.workload import TASK_TYPE, TaskWorkload
+from runner.tasks.workload import TaskWorkload
 from statemachine import ConnectionEffect
 
 Patch = pytest.MonkeyPatch
@@ -150,9 +152,26 @@ def thrown_away_offers_believed_open(patch: Patch) -> None:
 @_mutant("every_free_slot_is_offered")
 def no_offers_to_a_broker_that_drains(patch: Patch) -> None:
     def stop_offers(self: TaskWorkload, _: Drain) -> None:
-        self._offers._making = False
+        for served in self._types.values():
+            served.offers._making = False
 
     patch.setattr(TaskWorkload, "_on_drain", stop_offers)
+
+
+@_mutant("never_above_the_slots")
+def slots_of_a_type_taken_from_the_configuration(patch: Patch) -> None:
+    def free_slots(self: ServedType) -> int:
+        return self._max_concurrency - self.running
+
+    patch.setattr(ServedType, "_free_slots", free_slots)
+
+
+@_mutant("every_free_slot_is_offered")
+def one_type_starves_the_other(patch: Patch) -> None:
+    def free_slots(self: ServedType) -> int:
+        return self._max_concurrency - self.running if self._limited is None else 0
+
+    patch.setattr(ServedType, "_free_slots", free_slots)
 
 
 @_mutant("offers_while_listening")
@@ -162,7 +181,7 @@ def offers_made_while_shutting_down(patch: Patch) -> None:
     def finish_and_offer(self: TaskWorkload, task: TaskInFlight) -> None:
         on_finished(self, task)
         if self._refusing:
-            self._send(TaskOffer("late", TASK_TYPE, 5000))
+            self._send(TaskOffer("late", PYTHON, 5000))
 
     patch.setattr(TaskWorkload, "_on_finished", finish_and_offer)
 
@@ -224,7 +243,8 @@ def slot_leaked_by_a_failed_task(patch: Patch) -> None:
     def leak(self: TaskWorkload, task: TaskInFlight) -> None:
         finished(self, task)
         if task._prints:
-            self._config = attrs.evolve(self._config, max_concurrency=max(1, self._config.max_concurrency - 1))
+            served = self._types[task.task_type]
+            served._max_concurrency = max(1, served._max_concurrency - 1)
 
     patch.setattr(TaskWorkload, "_on_finished", leak)
 

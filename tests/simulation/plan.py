@@ -8,7 +8,12 @@ from typing import TypeVar
 
 import attrs
 
+from runner.execution.executor import PYTHON
+
 T = TypeVar("T")
+
+OTHER = "other"
+"""The second type of tasks."""
 
 AUTH_TOKEN = "auth-token-of-the-simulation"
 
@@ -79,10 +84,12 @@ class Plan:
         request_interval: between one request and the next, on average.
         latency: one way, at least; `jitter` is how much more it may be, as a factor.
         run_length: between one decision of the owner and the next, on average.
+        other_slots: of a second type of tasks, which a coroutine function runs; 0 when only Python is served.
     """
 
     duration: float
     slots: int
+    other_slots: int
     by_auth_token: bool
     fixed_id: bool
     task_timeout: float
@@ -98,6 +105,11 @@ class Plan:
     run_length: float
     executor_time: float
     connection_age: float
+
+    @property
+    def slots_of(self) -> dict[str, int]:
+        """The types that are served, with the slots of each."""
+        return {PYTHON: self.slots} | ({OTHER: self.other_slots} if self.other_slots else {})
 
 
 def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
@@ -121,6 +133,7 @@ def drawn_plan(entropy: random.Random, hours: float | None = None) -> Plan:
         run_length=log_uniform(entropy, 120, 7200),
         executor_time=weighted(entropy, {0: 2, 0.01: 3, 2: 1, 20: 0.5}),
         connection_age=weighted(entropy, {3600: 4, 300: 1, 30: 1, 0: 1}),
+        other_slots=weighted(entropy, {0: 4, 1: 2, 2: 1, 4: 0.5}),
     )
 
 

@@ -119,12 +119,13 @@ def tasks_stay_on_their_connection(sim: Simulation) -> None:
 
 @_rule(Moment.SAID, OFFER)
 def never_above_the_slots(sim: Simulation) -> None:
-    """Open offers and running tasks together are never more than the slots."""
-    conversation = sim.ledger.spoken_on
+    """Open offers and running tasks of a type together are never more than its slots."""
+    conversation, task_type = sim.ledger.spoken_on, sim.ledger.said.taskType
     if _steady(sim, conversation, 10):
         conversation.prune(sim.now)
-        taken, offered = len(conversation.running), len(conversation.open) + 1
-        must(taken + offered <= sim.plan.slots, f"{offered} offers and {taken} tasks for {sim.plan.slots} slots")
+        slots = sim.plan.slots_of.get(task_type, 0)
+        taken, offered = conversation.taken(task_type), conversation.offered(task_type) + 1
+        must(taken + offered <= slots, f"{offered} offers and {taken} tasks for {slots} slots of {task_type}")
 
 
 @_rule(Moment.SAID, OFFER)
@@ -173,8 +174,9 @@ def every_free_slot_is_offered(sim: Simulation) -> None:
     if conversation is None or sim.runner.state is not _S.LISTENING or sim.entered_at > sim.now - PATIENCE:
         return
     if _steady(sim, conversation, PATIENCE):
-        covered = conversation.covered(sim.now, PATIENCE)
-        must(covered >= sim.plan.slots, f"{covered} of {sim.plan.slots} slots are taken or on offer")
+        for task_type, slots in sim.plan.slots_of.items():
+            covered = conversation.covered(task_type, sim.now, PATIENCE)
+            must(covered >= slots, f"{covered} of {slots} slots of {task_type} are taken or on offer")
 
 
 @_rule(Moment.REGULARLY)
@@ -267,7 +269,8 @@ EXPLANATIONS: dict[str, frozenset[Trouble]] = {
     "a rejection for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "an acceptance for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "a terminal message for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
-    "a call of logNodeOutput for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
+    "a call of ": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
+    "a TaskDataRequest for ": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "before it was registered": frozenset({_T.DELAY, _T.LOSE, _T.DUPLICATE, _T.REGISTERED_AGAIN}),
 }
 """What a violation says, and which troubles explain it. What is not here is never the network's doing."""

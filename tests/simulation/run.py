@@ -12,8 +12,9 @@ from typing import Any
 
 import attrs
 
-from runner import Count, TaskRunner, TaskRunnerConfig
+from runner import Count, Executor, FunctionExecutor, TaskRunner, TaskRunnerConfig
 from runner.broker import BrokerLimits
+from runner.execution.executor import PYTHON
 from statemachine import ConnectionMachine, ConnectionState, ConnectionStep
 from statemachine.testing import CONNECTION_RULES, check_rules
 from tests.simulation.clock import SimulatedClock
@@ -24,7 +25,7 @@ from tests.simulation.loop import Deadlock, Livelock, SimulatedLoop
 from tests.simulation.n8n import SimulatedBroker, SimulatedTransport
 from tests.simulation.network import Network
 from tests.simulation.owner import Owner
-from tests.simulation.plan import AUTH_TOKEN, Plan, drawn_plan
+from tests.simulation.plan import AUTH_TOKEN, OTHER, Plan, drawn_plan
 from tests.simulation.requester import Requester
 from tests.simulation.rules import SIMULATION_RULES, SLACK, Moment, SimulationRule
 from tests.simulation.story import Story
@@ -128,8 +129,11 @@ class Simulation:
         transport = SimulatedTransport(self.broker, self.network, grant_token, lambda: self.machine.number)
         self.executor.crashes = 0
         self.ledger = Ledger(self.story)
+        executors: dict[str, Executor] = {PYTHON: self.executor}
+        if plan.other_slots:
+            executors[OTHER] = FunctionExecutor(self.executor.function, concurrency=plan.other_slots)
         self.runner = TaskRunner(
-            config, executor=self.executor, transport=transport, clock=self.clock, entropy=self.entropy
+            config, executors=executors, transport=transport, clock=self.clock, entropy=self.entropy
         )
         self.world = SimulatedWorld(self.runner, self.clock, self.network, self._judge)
         self.machine: ConnectionMachine = self.world.machine

@@ -15,6 +15,7 @@ from tests.simulation.run import Simulation, quiet
 CALM = Plan(
     duration=3600,
     slots=1,
+    other_slots=0,
     by_auth_token=True,
     fixed_id=False,
     task_timeout=60,

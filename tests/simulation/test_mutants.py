@@ -9,10 +9,11 @@ from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.rules import SIMULATION_RULES
 from tests.simulation.run import simulate
 
-SEEDS = 400
+SEEDS = 1000
 HOURS = 0.12
 
 
+@pytest.mark.timeout(300)  # the rarest takes some ten seconds of a free processor
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
 def test_a_mutant_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant.apply(monkeypatch)

@@ -199,8 +199,9 @@ class SimulatedWorld(World):
 
     def _offers(self) -> set[Coroutine]:
         """The making of offers."""
-        offers = self.runner._workload._offers
-        return {Coroutine(self.machine.number, Role.OFFER)} if offers._making or len(offers) else set()
+        books = [served.offers for served in self.runner._workload._types.values()]
+        offering = any(book._making or len(book) for book in books)
+        return {Coroutine(self.machine.number, Role.OFFER)} if offering else set()
 
     def _where_start_stands(self) -> Start:
         if self.start is None:

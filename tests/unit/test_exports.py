@@ -28,8 +28,10 @@ RUNNER = {
     "Executor",
     "ExecutorStatus",
     "FailureKind",
+    "FunctionExecutor",
     "Inspectable",
     "LayerStatus",
+    "Limited",
     "N8n",
     "N8nRefused",
     "NoIdleTimeoutHandlerError",
@@ -40,10 +42,12 @@ RUNNER = {
     "Refused",
     "RunnerError",
     "RunningTask",
+    "SandboxExecutor",
     "SandboxFailed",
     "SignOfLife",
     "Socket",
     "StatusServer",
+    "TaskContext",
     "TaskFailed",
     "TaskFinished",
     "TaskIdentity",
@@ -54,10 +58,27 @@ RUNNER = {
     "TaskStarted",
     "TaskTurnedAway",
     "Transport",
+    "TransportFailed",
     "Unreachable",
     "UnsupportedPlatform",
 }
-ERRORS = {name for name in RUNNER if name.endswith(("Error", "Failed", "AlreadyStarted", "Platform", "N8nRefused"))}
+ERRORS: dict[str, dict[str, object]] = {
+    "AlreadyStarted": {"state": "listening"},
+    "AuthenticationFailed": {"status": 403, "why": "the token is wrong"},
+    "CannotListen": {"host": "127.0.0.1", "port": 5681, "why": "address already in use"},
+    "ConfigurationError": {"problems": ("a port is wrong", "a timeout is wrong")},
+    "ConnectionLost": {"why": "reset by peer", "code": 1001},
+    "N8nRefused": {"message": "No such node", "description": "Look again."},
+    "NoIdleTimeoutHandlerError": {"timeout": 15},
+    "Refused": {"status": 401, "why": "no credential"},
+    "RunnerError": {},
+    "SandboxFailed": {"why": "no", "variable": "N8N_RUNNERS_LANGUAGE", "lacking": {"seccomp": "not in this kernel"}},
+    "TaskFailed": {"message": "No", "description": "because"},
+    "TransportFailed": {"why": "the cable is cut"},
+    "Unreachable": {"why": "no route", "status": 502},
+    "UnsupportedPlatform": {"platform": "Windows"},
+}
+"""Every error, and what it is made from, which are its fields."""
 STATEMACHINE = {
     "CONNECTION",
     "FORMATS",
@@ -116,7 +137,18 @@ TESTING = {
     "fired_sequences",
     "legal_sequences",
 }
-BROKER = {"BrokerLimits", "EmbeddedBroker", "EndOfTask", "RequestedTask", "TaskBroker", "TaskEnd", "Violation"}
+BROKER = {
+    "BrokerLimits",
+    "CallFailed",
+    "EmbeddedBroker",
+    "EndOfTask",
+    "NodeTypeWanted",
+    "RequestedTask",
+    "TaskBroker",
+    "TaskEnd",
+    "TaskService",
+    "Violation",
+}
 
 
 def test_the_public_names_are_exactly_these() -> None:
@@ -171,23 +203,46 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_it() -> None:
         importlib.import_module("runner.nothing")
 
 
-@pytest.mark.parametrize("name", sorted(ERRORS))
-def test_every_error_is_a_runner_error(name: str) -> None:
-    assert len(ERRORS) == 9
-    assert issubclass(getattr(runner, name), runner.RunnerError)
-    assert name in (sys.modules["runner.errors"].__doc__ or "")
+def test_every_public_error_is_here() -> None:
+    public = {name: getattr(runner, name) for name in RUNNER}
+    errors = {name for name, kind in public.items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+    assert errors == set(ERRORS)
 
 
-def test_errors_have_fields_and_a_text_for_people() -> None:
-    refused = runner.AuthenticationFailed(403, "the token is wrong")
-    assert (refused.status, str(refused)) == (403, "Authentication failed with status 403: the token is wrong")
-    idle = runner.NoIdleTimeoutHandlerError(15)
-    assert idle.timeout == 15
-    assert "after 15 s" in str(idle)
-    assert "on_idle_timeout" in str(idle)
-    platform = runner.UnsupportedPlatform("Windows")
-    assert platform.platform == "Windows"
-    assert "Windows" in str(platform)
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_is_in_the_tree_and_has_its_fields(name: str) -> None:
+    kind = getattr(runner, name)
+    assert issubclass(kind, runner.RunnerError)
+    assert re.search(rf"^ *{name}\b", sys.modules["runner.errors"].__doc__ or "", re.MULTILINE)
+    error = kind(**ERRORS[name])
+    assert {field: getattr(error, field) for field in ERRORS[name]} == ERRORS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "AlreadyStarted",
+            "This runner is already started: await stop() before starting it again, or make another one",
+        ),
+        ("AuthenticationFailed", "Authentication failed with status 403: the token is wrong"),
+        ("ConfigurationError", "a port is wrong\na timeout is wrong"),
+        ("ConnectionLost", "reset by peer"),
+        ("N8nRefused", "No such node"),
+        ("SandboxFailed", "no (seccomp: not in this kernel)"),
+        ("TaskFailed", "No"),
+        ("Unreachable", "no route"),
+    ],
+)
+def test_an_error_has_a_text_for_people(name: str, text: str) -> None:
+    assert str(getattr(runner, name)(**ERRORS[name])) == text
+
+
+def test_errors_about_what_to_do_say_what_to_do() -> None:
+    idle = str(runner.NoIdleTimeoutHandlerError(15))
+    assert "after 15 s" in idle
+    assert "on_idle_timeout" in idle
+    assert "WSL" in str(runner.UnsupportedPlatform("Windows"))
 
 
 def test_the_error_object_of_a_task_has_what_n8n_shows_and_no_more() -> None:

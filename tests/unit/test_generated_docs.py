@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
+import generate
 import pytest
 
+from statemachine import TASK
 from tests.support import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def load() -> ModuleType:
-    """`docs/generate.py`, which is a script and no module of a package."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = load()
 GENERATED = [
     "README.md",
     *(f"docs/{name}" for name in generate.PAGES),
@@ -53,8 +42,8 @@ def test_what_was_changed_by_hand_is_named_and_made_again(
 ) -> None:
     file = copy / name
     before = file.read_text(encoding="utf-8")
-    changed = before.replace("listening", "slumbering").replace("running", "walking").replace("N8N", "M8M")
-    changed = changed.replace("TASKS", "DUTIES").replace("Timestamp", "Instant")
+    middle = before.index("listening") if name == "README.md" else len(before) // 2
+    changed = before[:middle] + "?" + before[middle + 1 :]
     assert changed != before
     file.write_text(changed, encoding="utf-8")
     assert generate.main(["--check"], copy) == 1
@@ -70,7 +59,7 @@ def test_a_picture_is_stale_when_its_table_has_changed_without_being_drawn(
     def never() -> str:
         raise AssertionError("a check draws nothing")
 
-    monkeypatch.setitem(generate.PICTURES, "task.svg", (generate.TASK.to_dot() + "// changed", never))
+    monkeypatch.setitem(generate.PICTURES, "task.svg", (TASK.to_dot() + "// changed", never))
     assert generate.main(["--check"], copy) == 1
     assert capsys.readouterr().err == "docs/pictures/task.svg is stale: run `make docs`\n"
 

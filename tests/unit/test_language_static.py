@@ -24,7 +24,7 @@ NONE_ALLOWED: dict[str, Any] = {"stdlib_allow": []}
 
 
 def found(code: str, **policy: Any) -> list[tuple[int, str]]:
-    return check(ast.parse(code), Policy.of(**policy))
+    return [(each.line, each.text) for each in check(ast.parse(code), Policy.of(**policy))]
 
 
 def attribute(name: str) -> str:

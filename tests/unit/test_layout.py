@@ -134,8 +134,15 @@ def test_an_interface_between_the_parts_knows_none_of_them(interface: str) -> No
     assert known <= {"runner.errors"}  # what may come out of its methods
 
 
+@pytest.mark.parametrize("package", ["diagnosis", "installation"])
+def test_what_is_for_people_alone_is_known_to_the_commands_alone(package: str) -> None:
+    importers = {name for name, _ in arrows("runner", f"runner.{package}")}
+    assert importers
+    assert {name for name in importers if not (below("runner.cli", name) or below(f"runner.{package}", name))} == set()
+
+
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("above", ["broker", "cli", "task_runner"])
+@pytest.mark.parametrize("above", ["broker", "cli", "diagnosis", "installation", "task_runner"])
 def test_the_parts_do_not_know_who_wires_them(part: str, above: str) -> None:
     assert arrows(f"runner.{part}", f"runner.{above}") == set()
 
@@ -295,6 +302,12 @@ def test_the_configuration_and_the_errors_load_nothing_of_the_network() -> None:
     loaded = loaded_by("import runner.config, runner.errors; from runner import TaskRunnerConfig, ConfigurationError")
     assert "attrs" in loaded
     assert loaded & {"aiohttp", "msgspec", "transitions", "multidict", "yarl", "asyncio", "statemachine"} == set()
+
+
+def test_the_doctor_can_be_asked_when_nothing_that_it_looks_at_is_there() -> None:
+    loaded = loaded_by("import runner.cli.doctor, runner.diagnosis.machine")
+    assert "asyncio" in loaded
+    assert loaded & {"attr", "attrs", "aiohttp", "msgspec", "transitions", "yarl", "statemachine"} == set()
 
 
 def test_the_command_loads_nothing_of_a_command_before_it_is_asked_for() -> None:

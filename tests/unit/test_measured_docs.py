@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
+import generate
+import measured
+import plot
 import pytest
-
-from tests.unit.test_generated_docs import generate
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def measured() -> ModuleType:
-    """`docs/measured.py`, which docs/generate.py has loaded."""
-    module: ModuleType = __import__("measured")
-    return module
-
-
-def test_a_figure_that_was_changed_by_hand_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], measured: ModuleType
-) -> None:
+def test_a_figure_that_was_changed_by_hand_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "docs").mkdir()
     page = (generate.ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     total = f"**{sum(sum(each.values()) for each in measured.document('where')['costs'].values()):.0f}**"
@@ -34,7 +25,7 @@ def test_a_figure_that_was_changed_by_hand_is_named(
     assert "docs/performance.md is stale" in capsys.readouterr().err
 
 
-def test_the_times_of_a_task_add_up(measured: ModuleType) -> None:
+def test_the_times_of_a_task_add_up() -> None:
     *rows, total = [line.split("|")[2:6] for line in measured.where().splitlines() if line.startswith("| ")][1:]
     sums = [sum(int(row[column]) for row in rows[1:]) for column in range(4)]
     stated = [int(cell.strip(" *")) for cell in total]
@@ -45,7 +36,7 @@ def test_the_times_of_a_task_add_up(measured: ModuleType) -> None:
     ("power", "words"),
     [(0.0, "the same"), (-1.0, "falls"), (0.5, "less than in proportion"), (1.0, "in proportion"), (1.5, "more than")],
 )
-def test_a_slope_is_said_in_words(measured: ModuleType, power: float, words: str) -> None:
+def test_a_slope_is_said_in_words(power: float, words: str) -> None:
     points = [(10.0**x, 3 * 10.0 ** (x * power)) for x in range(6)]
     curve = {"points": points, "unit": "s", "over": "bytes"}
     assert words in measured.in_words(curve)
@@ -53,7 +44,6 @@ def test_a_slope_is_said_in_words(measured: ModuleType, power: float, words: str
 
 
 def test_a_curve_is_drawn_where_its_values_are() -> None:
-    plot: ModuleType = __import__("plot")
     tree = ElementTree.fromstring(plot.svg("a < b", "bytes", "s", [(1, 0.01), (10, 0.1), (100, 1)]))
     assert tree.findtext(f"{SVG}title") == "a < b"
     points = [(float(each.get("cx", 0)), float(each.get("cy", 0))) for each in tree.iter(f"{SVG}circle")]

@@ -30,7 +30,8 @@ class Execution:
     """What a Code node may know: a workflow whose nodes stand in a row, the Code node last, and how it has run so far.
 
     Parameters:
-        before: the nodes before the Code node, in the order in which they ran; the last one's items are its input.
+        before: the nodes before the Code node, at least one, in the order in which they ran; the last one's items are
+            its input.
         node_name: the Code node's.
         parameters: of the Code node, such as its code.
         variables: what `_vars` has.
@@ -39,7 +40,10 @@ class Execution:
         started_at: when the execution began, in seconds since 1970.
     """
 
-    before: Sequence[LocalNode] = (LocalNode("Input"),)
+    before: Sequence[LocalNode] = attrs.field(
+        default=(LocalNode("Input"),),
+        validator=attrs.validators.min_len(1),
+    )
     node_name: str = "Code"
     parameters: Mapping[str, Any] = attrs.field(factory=dict)
     workflow_id: str = "local"

@@ -123,14 +123,15 @@ class Conversation:
     def _received(self) -> bytes | None:
         """What has come: None if nothing has, nothing if nothing will.
 
-        The end of a worker that has left something unread is told as a reset. It reads all of its task first.
+        The end of a worker that has left something unread is told as a reset. It reads all of its task first; what
+        it has not read may also be an answer.
         """
         try:
             data = self._worker.line.recv(self._chunk)
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            self._has_heard_all = False
+            self._has_heard_all = self._relay is not None
             return b""
         except OSError:
             return b""

@@ -70,6 +70,11 @@ class SandboxExecutor:
         layers = tuple(LayerStatus(*result) for result in self.report)
         return ExecutorStatus(layers) if self._pool is None else self._pool.status(layers, self._running)
 
+    @property
+    def preload_problems(self) -> tuple[str, ...]:
+        """A line for each module that could not be imported beforehand; empty before `start()`."""
+        return self._pool.problems if self._pool is not None else ()
+
     async def start(self) -> None:
         """Start the zygote, and say what confines the tasks.
 
@@ -97,13 +102,13 @@ class SandboxExecutor:
             log.info("Confinement of tasks: %s", report)
             return
         log.warning("Confinement of tasks is not complete: %s", report)
-        lacking = "; ".join(f"{result.layer}: {result.why}" for result in report.lacking())
+        lacking = {result.layer: result.why for result in report.lacking()}
         if self._config.confinement == "required":
-            raise SandboxFailed(f"N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely ({lacking})")
+            why = "N8N_RUNNERS_CONFINEMENT=required, but tasks are not confined completely"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_CONFINEMENT", lacking=lacking)
         if self._config.language == "full":
-            raise SandboxFailed(
-                f"N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not ({lacking})"
-            )
+            why = "N8N_RUNNERS_LANGUAGE=full needs tasks that are confined completely, and they are not"
+            raise SandboxFailed(why, variable="N8N_RUNNERS_LANGUAGE", lacking=lacking)
 
     async def close(self) -> None:
         """End everything, and remove what is left on disk. Comes to its end also when it is cancelled."""

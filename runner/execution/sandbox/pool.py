@@ -46,6 +46,8 @@ class Pool:
             spawn: starts a zygote, or raises OSError.
         """
         self.report = Report()
+        self.problems: tuple[str, ...] = ()
+        """A line for each module that could not be imported beforehand."""
         self._order = order
         self.ahead = ahead
         """How many workers wait for tasks."""
@@ -100,6 +102,7 @@ class Pool:
             for line in zygote.problems:
                 log.warning("Preloading: %s", line)
             self.report = zygote.report
+            self.problems = tuple(zygote.problems)
             self._zygote = zygote
             self._zygotes_started += 1
             self._born = self._clock.now()

@@ -50,9 +50,10 @@ function clock(seconds) {
 function span(seconds) {
   if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+  const [large, small, parts, ...names] = seconds < 3600 ? [60, 1, 60, "min", "s"]
+    : seconds < 86400 ? [3600, 60, 60, "h", "min"] : [86400, 3600, 24, "d", "h"];
+  const rest = Math.floor(seconds / small) % parts;
+  return `${Math.floor(seconds / large)} ${names[0]}${rest ? ` ${rest} ${names[1]}` : ""}`;
 }
 
 function size(bytes) {
@@ -180,8 +181,8 @@ function showMinutes(minutes) {
 const WIDE = 300;
 const HIGH = 100;
 
-function frame(holder, label, top, length, ...shapes) {
-  const grid = [0, 50, 100].map((y) => draw("line", { class: "grid", x1: 0, x2: WIDE, y1: y, y2: y }));
+function frame(holder, label, top, length, heights, ...shapes) {
+  const grid = heights.map((y) => draw("line", { class: "grid", x1: 0, x2: WIDE, y1: y, y2: y }));
   const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
     ...grid, ...shapes);
   holder.replaceChildren(picture,
@@ -201,23 +202,26 @@ function showBars(holder, done, failed, slice, length) {
   const total = done.reduce((sum, value) => sum + value, 0);
   const bad = failed.reduce((sum, value) => sum + value, 0);
   frame(holder, `${total} tasks with a result and ${bad} without in the last ${length}`,
-    `at most ${Math.round(most * 60 / slice)} a minute`, length, ...bars);
+    `at most ${Math.round(most * 60 / slice)} a minute`, length, [0, 50, HIGH], ...bars);
 }
 
 function showLines(holder, p50, p95, length) {
   const values = [...p50, ...p95].filter((value) => value !== null);
-  const most = Math.max(0.001, ...values);
+  const most = Math.max(0, ...values);
+  const decades = Math.max(3, Math.ceil(Math.log10(Math.max(most, 0.001)) + 3)); // above a millisecond
+  const height = (value) => HIGH - Math.max(0, Math.log10(Math.max(value, 0.001)) + 3) / decades * HIGH;
   const line = (name, points) => {
     let isOpen = false;
     const parts = points.map((value, index) => {
-      const part = value === null ? "" : `${isOpen ? "L" : "M"}${((index + 0.5) * WIDE / points.length).toFixed(2)},${(HIGH - value / most * HIGH).toFixed(2)}h0.01`;
+      const part = value === null ? "" : `${isOpen ? "L" : "M"}${((index + 0.5) * WIDE / points.length).toFixed(2)},${height(value).toFixed(2)}h0.01`;
       isOpen = value !== null;
       return part;
     });
     return draw("path", { class: name, d: parts.join("") || "M0,0" });
   };
   frame(holder, values.length ? `Up to ${span(most)} in the last ${length}` : `No tasks in the last ${length}`,
-    values.length ? `at most ${span(most)}` : "no tasks", length, line("p95", p95), line("p50", p50));
+    values.length ? `at most ${span(most)}` : "no tasks", length,
+    Array.from({ length: decades + 1 }, (_, index) => index / decades * HIGH), line("p95", p95), line("p50", p50));
 }
 
 // The rest

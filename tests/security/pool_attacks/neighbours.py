@@ -23,9 +23,10 @@ def _flood(block: str, before: str = "", descriptor: int = 3) -> str:
 
 ANOTHER_TEXT = marshal.dumps(
     (
-        compile("def code(_items, _query): return {'loot': 'another text has run'}", "<code>", "exec"),
+        compile("def code(_items, _query): return {'loot': 'another text has run'}", "<code>", "exec").co_consts[0],
         ("_items", "_query"),
         False,
+        ((), (), False, False),
     )
 ).hex()
 """Compiled code, in the form that workers send it in."""

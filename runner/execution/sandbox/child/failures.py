@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+
+from runner.execution.sandbox.language.violations import Violation
 
 MESSAGE_LIMIT = 10_000
 """The longest message that is sent to n8n, in characters."""
@@ -19,6 +22,7 @@ class Failure(Exception):
         description: more lines, if there is more to say.
         trace: the way through the user's code.
         line: the line of the user's code.
+        column: where in that line, in characters from 1 on, if that is known.
         item_index: the item that it happened with.
     """
 
@@ -29,6 +33,7 @@ class Failure(Exception):
         *,
         trace: str | None = None,
         line: int | None = None,
+        column: int | None = None,
         item_index: int | None = None,
     ) -> None:
         """A failure with what n8n shows of it."""
@@ -36,6 +41,7 @@ class Failure(Exception):
         self.description = description
         self.trace = trace
         self.line = line
+        self.column = column
         self.item_index = item_index
         super().__init__(self.message)
 
@@ -64,7 +70,12 @@ class CodeFailed(Failure):
 
 
 class CodeRefused(CodeFailed):
-    """The code breaks the language rules, as its text shows."""
+    """The code breaks the language rules, as its text shows. `violations` are all that it breaks."""
+
+    def __init__(self, message: str, description: str, violations: Sequence[Violation]) -> None:
+        """A refusal for these `violations`."""
+        self.violations = violations
+        super().__init__(message, description)
 
 
 class BadResult(Failure):

@@ -75,10 +75,10 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
     except SyntaxError as error:
         show_source(text)
         raise _syntax_failure(error) from None
-    except SecurityViolations as violations:
-        raise CodeRefused(violations.message, violations.description) from None
+    except SecurityViolations as refused:
+        raise CodeRefused(refused.message, refused.description, refused.violations) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise CodeFailed(f"The code cannot be compiled: {text_of(error)}") from None
+        raise CodeFailed(f"The code cannot be compiled: {text_of(error) or type(error).__name__}") from None
 
 
 def show_source(text: str) -> None:
@@ -241,4 +241,6 @@ def _syntax_failure(error: SyntaxError) -> CodeFailed:
         return CodeFailed(error.msg)
     source = (error.text or linecache.getline(FILE_NAME, error.lineno)).strip()
     description = f"Line {error.lineno}: {source}" if source else None
-    return CodeFailed(f"{error.msg} (<unknown>, line {error.lineno})", description, line=error.lineno)
+    return CodeFailed(
+        f"{error.msg} (<unknown>, line {error.lineno})", description, line=error.lineno, column=error.offset
+    )

@@ -171,7 +171,11 @@ def guarded_getattr(value: Any, name: Any, default: Any = _MISSING, /) -> Any:
 
 def guarded_hasattr(value: Any, name: Any, /) -> bool:
     """Stand in for the builtin `hasattr`."""
-    return guarded_getattr(value, name, _MISSING) is not _MISSING
+    try:
+        load_by_name(value, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def guarded_setattr(value: Any, name: Any, new: Any, /) -> None:

@@ -48,15 +48,15 @@ def refusal(module: str, policy: Policy) -> str | None:
     if is_allowed(module, policy):
         return None
     allowed = ", ".join(sorted(allowed_names(module, policy))) or "none"
+    advice = f" (set {setting_for(module)} to allow it)"
     if is_stdlib(module):
-        return (
-            f"Import of standard library module '{module}' is disallowed. Allowed stdlib modules: {allowed}"
-            " (set N8N_RUNNERS_STDLIB_ALLOW to allow it)"
-        )
-    return (
-        f"Import of external package '{module}' is disallowed. Allowed external packages: {allowed}"
-        " (set N8N_RUNNERS_EXTERNAL_ALLOW to allow it)"
-    )
+        return f"Import of standard library module '{module}' is disallowed. Allowed stdlib modules: {allowed}{advice}"
+    return f"Import of external package '{module}' is disallowed. Allowed external packages: {allowed}{advice}"
+
+
+def setting_for(module: str) -> str:
+    """The variable whose list decides about a module."""
+    return "N8N_RUNNERS_STDLIB_ALLOW" if is_stdlib(module) else "N8N_RUNNERS_EXTERNAL_ALLOW"
 
 
 def refused_of(module: str, names: list[str], policy: Policy) -> list[str]:

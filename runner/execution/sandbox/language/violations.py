@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from runner.execution.sandbox.language.rules import BLOCKED_ATTRIBUTES, BLOCKED_NAMES, is_mangled
 
@@ -10,8 +11,19 @@ RELATIVE_IMPORT = "Relative imports are disallowed."
 DYNAMIC_IMPORT = "Dynamic __import__() calls are not allowed for security reasons."
 MANGLED = "Access to name-mangled attributes (pattern: _ClassName__attr) is disallowed for security reasons."
 
-Violation = tuple[int, str]
-"""A line of the user's code, and what is wrong with it."""
+LIFTED_BY = "N8N_RUNNERS_LANGUAGE=full"
+"""What lifts the rules about names and attributes."""
+
+
+class Violation(NamedTuple):
+    """What is wrong in a place of the user's code."""
+
+    line: int
+    text: str
+    column: int = 0
+    """Where in the line, in bytes, as syntax trees have it."""
+    setting: str = ""
+    """What would allow it; nothing if nothing does."""
 
 
 class SecurityViolations(Exception):
@@ -19,7 +31,7 @@ class SecurityViolations(Exception):
 
     Attributes:
         message: what n8n shows as the error.
-        violations: each line with what is wrong in it.
+        violations: what is wrong, in the order of the code.
         lines: the same as texts, `Line N: …`.
         description: those texts, one a line.
     """
@@ -29,7 +41,7 @@ class SecurityViolations(Exception):
     def __init__(self, violations: Iterable[Violation]) -> None:
         """The rules that are broken, in the order of the code."""
         self.violations = list(violations)
-        self.lines = [f"Line {line}: {text}" for line, text in self.violations]
+        self.lines = [f"Line {each.line}: {each.text}" for each in self.violations]
         self.description = "\n".join(self.lines)
         super().__init__(self.message)
 

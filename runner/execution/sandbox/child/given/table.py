@@ -31,8 +31,6 @@ class Name(NamedTuple):
     """One name."""
 
     meaning: str
-    asks: bool
-    """Whether its value is data that has to be asked for; or else it is not, or only when it is used."""
     uses: tuple[Use, ...]
 
 
@@ -44,7 +42,6 @@ def _of(item: str, javascript: str, meaning: str, result: Any, mode: str = ALL) 
 NAMES: dict[str, Name] = {
     "_input": Name(
         "What comes into the node.",
-        False,
         (
             Use(
                 "_input.all()",
@@ -86,17 +83,14 @@ NAMES: dict[str, Name] = {
     ),
     "_items": Name(
         "All items, the list that `_input.all()` gives. In code for all items.",
-        False,
         (_of("len(_items)", "items.length", "how many there are", 2),),
     ),
     "_item": Name(
         "The item that the code runs for. In code for each item.",
-        False,
         (Use("_item.json", "item.json", "its data", 'return {"total": _item.json.total * 2}', {"total": 60}, EACH),),
     ),
     "_json": Name(
         "The data of the item that the code runs for; of the first one in code for all items.",
-        False,
         (
             Use(
                 "_json",
@@ -110,12 +104,10 @@ NAMES: dict[str, Name] = {
     ),
     "_binary": Name(
         "The files of that item, by name, without their contents: `_helpers.getBinaryDataBuffer` reads these.",
-        False,
         (_of("_binary.invoice.fileName", "$binary.invoice.fileName", "the name of a file", "a.txt", EACH),),
     ),
     "_": Name(
         "Another node, by its name. Only nodes that have run before this one have data.",
-        False,
         (
             Use(
                 '_("Customers").all()',
@@ -164,7 +156,6 @@ NAMES: dict[str, Name] = {
     ),
     "_node": Name(
         "The nodes by name, with the item at the index of the current one. `_(…)` says more.",
-        True,
         (
             _of('_node["Customers"].json.name', '$node["Customers"].json.name', "the data of that item", "Ada"),
             _of('_node["Customers"].binary', '$node["Customers"].binary', "its files", {}),
@@ -185,12 +176,10 @@ NAMES: dict[str, Name] = {
     ),
     "_workflow": Name(
         "The workflow: `id`, `name`, `active`.",
-        True,
         (_of("_workflow.name", "$workflow.name", "its name", "Invoices"),),
     ),
     "_execution": Name(
         "The execution.",
-        True,
         (
             _of("_execution.id", "$execution.id", "its number, a text", "231"),
             _of(
@@ -217,43 +206,34 @@ NAMES: dict[str, Name] = {
     ),
     "_prevNode": Name(
         "The node that the items come from: `name`, `outputIndex`, `runIndex`.",
-        True,
         (_of("_prevNode.name", "$prevNode.name", "its name", "Orders"),),
     ),
     "_runIndex": Name(
-        "How often this node has run before in this execution.", True, (_of("_runIndex", "$runIndex", "a number", 0),)
+        "How often this node has run before in this execution.", (_of("_runIndex", "$runIndex", "a number", 0),)
     ),
     "_itemIndex": Name(
         "The index of the item that the code runs for.",
-        False,
         (_of("_itemIndex", "$itemIndex", "a number", 0, EACH),),
     ),
     "_parameter": Name(
         "The settings of this node. Expressions are as they are written: to work them out is n8n's.",
-        True,
         (_of("_parameter.language", "$parameter.language", "one of them", "pythonNative"),),
     ),
-    "_vars": Name(
-        "The variables of the n8n instance.", True, (_of("_vars.region", "$vars.region", "one of them", "eu"),)
-    ),
+    "_vars": Name("The variables of the n8n instance.", (_of("_vars.region", "$vars.region", "one of them", "eu"),)),
     "_env": Name(
         "The environment variables of n8n, not of the runner, where `N8N_BLOCK_ENV_ACCESS_IN_NODE=false` allows it.",
-        True,
         (_of('_env["SHOP"]', "$env.SHOP", "one of them", "Books & Co"),),
     ),
     "_now": Name(
         "This moment, a `datetime` in the time zone of the workflow.",
-        True,
         (_of("str(_now.tzinfo)", "$now.zoneName", "its time zone", "Europe/Berlin"),),
     ),
     "_today": Name(
         "Midnight of today, a `datetime` in the time zone of the workflow.",
-        True,
         (_of("_today.hour", "$today.hour", "its hour", 0),),
     ),
     "_jmespath": Name(
         "Searches data with [JMESPath](https://jmespath.org).",
-        False,
         (
             Use(
                 "_jmespath(data, query)",
@@ -267,7 +247,6 @@ NAMES: dict[str, Name] = {
     "_getWorkflowStaticData": Name(
         "Data that stays with the workflow from one execution to the next. A changed dict is saved when the code has "
         "ended; n8n does not save what was started by hand in the editor.",
-        False,
         (
             Use(
                 '_getWorkflowStaticData("global")',
@@ -283,7 +262,6 @@ NAMES: dict[str, Name] = {
     "_helpers": Name(
         "What n8n does on behalf of the code. Each call waits for its answer; `await` may stand before it, and need "
         "not. What n8n refuses raises an error with its message.",
-        False,
         (
             Use(
                 "_helpers.httpRequest({...})",
@@ -338,9 +316,6 @@ NAMES: dict[str, Name] = {
 
 ITEMS = frozenset({"_items", "_item", "_query"})
 """What is there without being asked for, in the modes that have it."""
-
-ASKING = frozenset(name for name, row in NAMES.items() if row.asks)
-"""The names whose values are asked for before the code runs."""
 
 STUBS = "n8n_runner_stubs"
 """The module that tells editors of these names. `from n8n_runner_stubs import *` does nothing else: it is taken out."""

@@ -1,0 +1,1 @@
+"""How n8n and its launcher come to start this runner in place of their own."""

@@ -21,7 +21,7 @@ import attrs
 
 from tests.bench import machine, tree, works
 from tests.bench.figures import number
-from tests.bench.rig import Flow, Runner
+from tests.bench.rig import LIMITS, Flow, Runner
 from tests.bench.scenarios import percentile
 from tests.bench.works import MEGABYTE, BenchFailed
 
@@ -30,6 +30,12 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000, 200_000_000)
 QUICK_SIZES = SIZES[:-2]
 ITEMS = (1, 10, 100, 1_000, 10_000, 100_000)
 RUNS = 3
+ONE_RUN_FROM = 50_000_000
+"""What is at least as large is run once, in bytes."""
+
+PATIENCE = 300
+"""How long a task may take, in seconds."""
+
 SECONDS = 1.0
 MEMORY = "4096"
 """How much a task may take, in MiB: 200 MB of items are some gigabytes of Python objects."""
@@ -76,12 +82,14 @@ async def over_bytes(is_quick: bool) -> Curves:
     """Items that go there and back."""
     seconds = Curve("bytes-time", "there and back", "s", "bytes of items")
     memory = Curve("bytes-memory", "peak memory of the tree above that of the idle one", "MB", "bytes of items")
-    async with Runner(1, TASK_MEMORY_LIMIT=MEMORY, MAX_PAYLOAD=str(1024**3)) as runner:
+    limits = attrs.evolve(LIMITS, task_timeout=PATIENCE)
+    variables = {"TASK_MEMORY_LIMIT": MEMORY, "MAX_PAYLOAD": str(1024**3), "TASK_TIMEOUT": str(PATIENCE)}
+    async with Runner(1, limits=limits, **variables) as runner:
         await runner.flow(works.tiny(), 1, SECONDS / 2)
         idle = tree.memory_of(runner.living())
         for size in QUICK_SIZES if is_quick else SIZES:
             work = works.there_and_back(size)
-            flows = [await _settled(runner, work) for _ in range(RUNS)]
+            flows = [await _settled(runner, work) for _ in range(RUNS if size < ONE_RUN_FROM else 1)]
             seconds.points.append((size, statistics.median(statistics.median(flow.latencies) for flow in flows)))
             with tree.PeakMemory(runner.living) as watch:
                 await runner.flow(work, 1, 0.1)

@@ -14,6 +14,8 @@ from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
+from measured import performance
+from measured import pictures as curves
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
@@ -342,6 +344,10 @@ def stale(root: Path) -> dict[Path, Callable[[], str]]:
     readme_path = root / "README.md"
     wanted = {root / "docs" / name: make for name, make in PAGES.items()}
     wanted[readme_path] = lambda: readme(_text(readme_path))
+    performance_path = root / "docs" / "performance.md"
+    wanted[performance_path] = lambda: performance(_text(performance_path))
+    for name, drawn in curves().items():
+        wanted[root / "docs" / "pictures" / name] = lambda drawn=drawn: drawn  # type: ignore[misc]
     changed = {path: make for path, make in wanted.items() if _text(path) != make()}
     for name, (source, draw) in PICTURES.items():
         path = root / "docs" / "pictures" / name

@@ -16,6 +16,7 @@ from typing import Any
 from dashboard import dashboard
 
 from runner.cli.exit_codes import MEANINGS, SIGNALS
+from runner.cli.launcher_config import LIST, entry
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.child.given.table import NAMES
@@ -163,6 +164,11 @@ def exit_codes() -> str:
     codes = rows(("code", "name", "meaning"), *((f"{code:d}", code.name, text) for code, text in MEANINGS.items()))
     signals = rows(("signal", "what `n8n-runner start` does"), *SIGNALS)
     return f"{NOTICE}\n# Exit codes and signals\n\n{codes}\n{RESTARTED}\n\n{signals}"
+
+
+def launcher_config() -> str:
+    """The file of n8n's launcher for a runner in /opt/n8n-runner, as docs/deploy/Dockerfile has it."""
+    return json.dumps({LIST: [entry("/opt/n8n-runner/bin/python")]}, indent=2) + "\n"
 
 
 def lifecycle() -> str:
@@ -313,6 +319,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "counters.md": counters,
     "metrics.md": metrics,
     "deploy/grafana.json": dashboard,
+    "deploy/n8n-task-runners.json": launcher_config,
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,

@@ -17,7 +17,8 @@ from dashboard import dashboard
 from measured import performance
 from measured import pictures as curves
 
-from runner.cli.exit_codes import MEANINGS
+from runner.cli.exit_codes import MEANINGS, SIGNALS
+from runner.cli.launcher_config import LIST, entry
 from runner.cli.reference import FILE_RULE, as_markdown
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.conversion_table import TABLE
@@ -34,6 +35,12 @@ NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change thos
 MADE = "<!-- Made by docs/generate.py:"
 DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
+
+
+RESTARTED = """\
+A service manager should start a runner again after any code but 0, 2 and 3: a configuration that is wrong stays wrong,
+and a refused credential stays refused. A runner that was handed a grant token, by n8n or its launcher, ends with 3 when
+it has lost its connection, and whoever started it starts another."""
 
 
 CONVERSION = """# What becomes of values that JSON lacks
@@ -163,12 +170,24 @@ def rows(*cells: tuple[str, ...]) -> str:
 
 def configuration() -> str:
     """The page of all environment variables."""
-    exit_codes = rows(("code", "meaning"), *((f"{int(code)}", meaning) for code, meaning in MEANINGS.items()))
     return (
         f"{NOTICE}\n# Configuration\n\nEverything is configured by environment variables. {FILE_RULE}\n\n"
-        f"A value that is not allowed ends `n8n-runner start` with a line for each one, and exit code 2.\n\n"
-        f"{as_markdown()}\n## Exit codes\n\n{exit_codes}"
+        "A value that is not allowed ends `n8n-runner start` with a line for each one, and "
+        "[exit code](exit-codes.md) 2.\n\n"
+        f"{as_markdown()}"
     )
+
+
+def exit_codes() -> str:
+    """The page of how commands end, and of the signals that end them."""
+    codes = rows(("code", "name", "meaning"), *((f"{code:d}", code.name, text) for code, text in MEANINGS.items()))
+    signals = rows(("signal", "what `n8n-runner start` does"), *SIGNALS)
+    return f"{NOTICE}\n# Exit codes and signals\n\n{codes}\n{RESTARTED}\n\n{signals}"
+
+
+def launcher_config() -> str:
+    """The file of n8n's launcher for a runner in /opt/n8n-runner, as docs/deploy/Dockerfile has it."""
+    return json.dumps({LIST: [entry("/opt/n8n-runner/bin/python")]}, indent=2) + "\n"
 
 
 def lifecycle() -> str:
@@ -319,10 +338,12 @@ def a_lost_connection() -> ConnectionMachine:
 
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "exit-codes.md": exit_codes,
     "lifecycle.md": lifecycle,
     "counters.md": counters,
     "metrics.md": metrics,
     "deploy/grafana.json": dashboard,
+    "deploy/n8n-task-runners.json": launcher_config,
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.clock import Clock, SystemClock
 from runner.config import TaskRunnerConfig
@@ -28,11 +28,14 @@ from runner.errors import (
 from runner.execution.executor import PYTHON, Executor, ExecutorStatus
 from runner.execution.several import Executors
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import Observer, Observers, RunningTask
+from runner.observe.observers import Observer, Observers
 from runner.observe.readiness import Readiness, readiness_of
 from runner.scope import OnCrash, Scope, to_the_end
 from runner.tasks.workload import TaskWorkload
 from statemachine import ConnectionEvent, ConnectionMachine, ConnectionState, ConnectionStep, Entry, Journal, Outcome
+
+if TYPE_CHECKING:  # made only when somebody observes
+    from runner.observe.events import RunningTask
 
 log = logging.getLogger(__name__)
 

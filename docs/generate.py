@@ -14,14 +14,18 @@ from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
+from measured import performance
+from measured import pictures as curves
 
 from runner.cli.exit_codes import MEANINGS, SIGNALS
 from runner.cli.launcher_config import LIST, entry
 from runner.cli.reference import FILE_RULE, as_markdown
+from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
+from runner.execution.sandbox.relay import MOST_HELD
 from runner.observe.counters import Count
 from runner.observe.metrics import METRICS, Section
 from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
@@ -86,7 +90,8 @@ made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes
 
 Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
 have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
-error that says what is.
+error that says what is. The dicts are of a class derived from `dict`, where code reads attributes; for a library that
+insists on plain ones, `dict(data)` makes one.
 
 Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
 `x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a
@@ -95,7 +100,7 @@ time, use threads, of which eight are answered at once: `ThreadPoolExecutor(8).m
 the allowed modules. Credentials stay in n8n. What n8n refuses raises an exception with n8n's message, which the code
 may catch.
 
-[`n8n-runner run`](run.md) gives the same names without an n8n.
+[`n8n-runner run`](run.md) gives the same names without an n8n, and [your editor](editors.md) can know them.
 
 ## Against JavaScript
 
@@ -126,6 +131,20 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 ## Modules that are allowed unless others are named
 
 {modules}
+
+## What a task may ask of n8n
+
+Code asks n8n for data of its own execution and for a few functions ([what code is given](code-node.md)). It does so
+over the one socket that its process has, to the runner, which believes nothing of it. What is asked comes in parts that
+are checked one by one. The functions are those that n8n serves to task runners; any other ends the task. It is the
+runner that puts the task's id to each question, so that none is about another task. HTTP requests are made by n8n, as
+those of JavaScript code, and so also where tasks have no network of their own. Neither tokens nor credentials come near
+the code.
+
+At most {most_open} questions of a task are open at a time, or {most_held} MiB of them with the answers that it has not
+read. Until some are answered, nothing more is read from its process: it can neither ask nor return, and the task
+timeout ends it. A question may have {question_limit} MiB. What was asked ends with the task, and answers that come
+later are dropped.
 
 ## What it does not promise
 
@@ -274,7 +293,12 @@ def sandbox() -> str:
         *((each.name, each.meaning, each.how, each.variable or "") for each in LAYERS),
     )
     modules = rows(("module", "why"), *((f"`{name}`", why) for name, why in SAFE_MODULES.items()))
-    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules)}"
+    limits = {
+        "most_open": wire.MOST_OPEN,
+        "most_held": MOST_HELD // 1024**2,
+        "question_limit": wire.QUESTION_LIMIT // 1024**2,
+    }
+    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules, **limits)}"
 
 
 def _examples(examples: dict[str, str | None]) -> str:
@@ -341,6 +365,10 @@ def stale(root: Path) -> dict[Path, Callable[[], str]]:
     readme_path = root / "README.md"
     wanted = {root / "docs" / name: make for name, make in PAGES.items()}
     wanted[readme_path] = lambda: readme(_text(readme_path))
+    performance_path = root / "docs" / "performance.md"
+    wanted[performance_path] = lambda: performance(_text(performance_path))
+    for name, drawn in curves().items():
+        wanted[root / "docs" / "pictures" / name] = lambda drawn=drawn: drawn  # type: ignore[misc]
     changed = {path: make for path, make in wanted.items() if _text(path) != make()}
     for name, (source, draw) in PICTURES.items():
         path = root / "docs" / "pictures" / name

@@ -233,16 +233,31 @@ class TaskRunnerConfig(SandboxConfig):
     sentry_dsn: str = attrs.field(
         default="",
         repr=False,
-        metadata=declared("N8N_SENTRY_DSN", Text(), "Where errors are reported to.", since=None, secret=True),
+        metadata=declared(
+            "N8N_SENTRY_DSN",
+            Text(),
+            "The Sentry project to which bugs of the runner are reported, never errors of users' code. Needs the extra "
+            "`sentry`.",
+            secret=True,
+        ),
     )
     n8n_version: str = attrs.field(
-        default="", metadata=declared("N8N_VERSION", Text(), "The version of n8n, for error reports.", since=None)
+        default="", metadata=declared("N8N_VERSION", Text(), "The version of n8n, for error reports.")
     )
     environment: str = attrs.field(
-        default="", metadata=declared("ENVIRONMENT", Text(), "The environment, for error reports.", since=None)
+        default="", metadata=declared("ENVIRONMENT", Text(), "The environment, for error reports.")
     )
     deployment_name: str = attrs.field(
-        default="", metadata=declared("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.", since=None)
+        default="", metadata=declared("DEPLOYMENT_NAME", Text(), "The deployment, for error reports.")
+    )
+
+    otlp_endpoint: str = attrs.field(
+        default="",
+        metadata=declared(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            Text(),
+            "The OpenTelemetry collector to which a span for each task is sent, over HTTP. Needs the extra `otel`.",
+        ),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -335,12 +350,3 @@ def variables() -> Iterator[tuple[str, Variable]]:
     for field in sorted(fields, key=lambda field: field.inherited):  # the sandbox comes last
         if METADATA_KEY in field.metadata:
             yield field.name, field.metadata[METADATA_KEY]
-
-
-def without_effect(environment: Mapping[str, str]) -> list[str]:
-    """The variables that are set but have no effect in this version."""
-    return [
-        variable.name
-        for _, variable in variables()
-        if variable.since is None and (environment.get(variable.name) or environment.get(variable.name + "_FILE"))
-    ]

@@ -226,7 +226,7 @@ class Variable:
         kind: its type.
         meaning: one sentence for the documentation.
         unit: `s`, `bytes` or nothing.
-        since: the version of n8n-runner in which it took effect; None while it is read but has none yet.
+        since: the version of n8n-runner in which it took effect.
         secret: whether its value is never shown.
         fallback: what is said for its default when the value itself would not tell.
         optional: whether None is allowed, and means that it was not set.
@@ -236,7 +236,7 @@ class Variable:
     kind: Kind
     meaning: str
     unit: str = ""
-    since: str | None = "0.1"
+    since: str = "0.1"
     secret: bool = False
     fallback: str | None = None
     optional: bool = False

@@ -46,6 +46,7 @@ async def _answers(request: web.Request) -> web.Response:
         "numbers": web.Response(text="[1,2]", content_type="text/plain"),
         "bad-json": web.Response(text="{nope", content_type="application/json"),
         "empty": web.Response(status=204),
+        "cookie": web.Response(text="eaten", headers={"Set-Cookie": "a=b; Path=/"}),
     }[request.match_info["name"]]
 
 

@@ -15,12 +15,12 @@ from runner.cli.exit_codes import MEANINGS, ExitCode
 COMMANDS = {
     "start": "connect to n8n's task broker and run tasks until told to stop",
     "run": "run the code of a Python Code node on this machine, without n8n",
+    "stubs": "write a module that tells editors the names that code is given",
     "check": "say what the rules about code have against a file, without running it",
     "doctor": "say what is well and what is not, and what to do about it",
     "install": "have an n8n from npm start this runner by itself",
     "uninstall": "take back what `install` has done",
     "launcher-config": "print what the configuration of n8n's launcher needs",
-    "stubs": "write a module that tells editors the names that code is given",
     "diagram": "print the state machine of a connection or of a task",
     "completion": "print a script with which a shell completes the command line",
 }

@@ -26,10 +26,9 @@ def default_of(field: str, variable: Variable) -> str:
 
 
 def described() -> Iterator[tuple[Variable, str, str]]:
-    """Each variable with its default and its meaning, the latter with what has to be said about this version."""
+    """Each variable with its default and its meaning."""
     for field, variable in variables():
-        note = "" if variable.since is not None else " Read and checked, but without effect in this version."
-        yield variable, default_of(field, variable), variable.meaning + note
+        yield variable, default_of(field, variable), variable.meaning
 
 
 def as_text() -> str:
@@ -56,7 +55,7 @@ def as_markdown() -> str:
             _escaped(default),
             _escaped(f"{variable.kind.allowed}{unit}"),
             _escaped(meaning + secret),
-            variable.since or "to come",
+            variable.since,
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import sys
-from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,9 @@ from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
 from runner.cli.service import ServiceManager
 from runner.cli.signals import Signals
+from runner.cli.watching import watched
 from runner.clock import SystemClock
-from runner.config import TaskRunnerConfig, without_effect
+from runner.config import TaskRunnerConfig
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
 from runner.observe.logs import configure_logging
 from runner.observe.outlet import Outlet
@@ -32,6 +32,9 @@ by environment variables, the same as n8n's own runner; all that is needed is
     N8N_RUNNERS_AUTH_TOKEN=<n8n's own value of this variable> n8n-runner start
 
 The first signal lets tasks finish within the graceful timeout; a second one ends everything at once."""
+
+READ_BUFFERS = 1024**2
+"""More than anything is read into, in bytes."""
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run a task runner that the environment configures."""
     began = SystemClock().now()
+    _keep_buffers_at_hand()
     parent = Parent.of(os.environ)
     code = _run(arguments, parent)
     if code is not ExitCode.OK:
@@ -62,13 +66,20 @@ def execute(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _keep_buffers_at_hand() -> None:
+    """Have the C library keep what it allocates for a read, rather than ask the kernel for it each time.
+
+    It does so with everything that is smaller than the largest block it has seen freed. asyncio reads into 256 KiB,
+    which without this are mapped, and unmapped, for every message of a few bytes.
+    """
+    bytearray(READ_BUFFERS)
+
+
 def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         with Outlet(sys.stdout) as outlet:
             configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
-            for name in without_effect(os.environ):
-                log.warning("%s is set, but has no effect in this version of n8n-runner", name)
             runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
             with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
                 return loop.run(_serve(runner, outlet))
@@ -96,8 +107,8 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     signals = Signals(runner, running.cancel)
     signals.install()
     try:
-        with ServiceManager(runner, os.environ):
-            async with _status_server(runner, outlet):
+        async with watched(runner, outlet):
+            with ServiceManager(runner, os.environ):
                 await runner.start()
     except asyncio.CancelledError:
         if not signals.have_ended_it:
@@ -106,22 +117,6 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     finally:
         await signals.close()
     return ExitCode.OK
-
-
-def _status_server(runner: TaskRunner, outlet: Outlet) -> AbstractAsyncContextManager[Any]:
-    """The server that tells about the runner, if it is enabled; it takes a while to import."""
-    config = runner.config
-    if not config.health_check_server_enabled:
-        return nullcontext()
-    from runner.observe.server import StatusServer
-
-    return StatusServer(
-        runner,
-        host=config.health_check_server_host,
-        port=config.health_check_server_port,
-        names=config.health_check_server_names,
-        log_lines_dropped=lambda: outlet.dropped,
-    )
 
 
 def _unhandled(runner: TaskRunner, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -66,16 +66,15 @@ async def task(situation: Situation) -> list[Finding]:
     try:
         await executor.start()
         began = clock.now()
-        result = await executor.execute(TaskRequest("doctor", Raw(json.dumps(TASK).encode("ascii")), _ignore))
+        outcome = await executor.execute(TaskRequest("doctor", Raw(json.dumps(TASK).encode("ascii")), _ignore))
         took = clock.now() - began
     except (SandboxFailed, TaskFailed) as error:
         return [problem(f"a task failed: {error}", "See what is said about the confinement")]
     finally:
         await executor.close()
-    if json.loads(bytes(result.result)) != [{"json": {"answer": 42}}]:
-        return [
-            problem(f"a task had another result than it should: {bytes(result.result)[:200]!r}", "Please report it")
-        ]
+    result = bytes(outcome.result)
+    if json.loads(result) != [{"json": {"answer": 42}}]:
+        return [problem(f"a task had another result than it should: {result[:200]!r}", "Please report it")]
     return [ok(f"one ran, in {took * 1000:.1f} ms")]
 
 

@@ -60,8 +60,6 @@ async def configuration(situation: Situation) -> list[Finding]:
             found.append(problem(reading.problem, f"Correct it, or leave {reading.variable.name} out"))
         elif not reading.source:
             defaults += 1
-        elif reading.variable.since is None:
-            found.append(warning(f"{reading.variable.name} has no effect in this version", "Leave it out"))
         else:
             found.append(ok(_shown(reading, situation)))
     return [*found, *_strangers(situation), ok(f"{defaults} more variables are not set, and have their defaults")]

@@ -57,9 +57,12 @@ PYTHON = "python"
 """The task type of n8n's Python Code node."""
 
 
-def task_log(task_id: str, task_type: str) -> logging.LoggerAdapter[logging.Logger]:
-    """A logger for what an executor has to say about a task: its records have both as attributes."""
-    return logging.LoggerAdapter(logging.getLogger("runner.task"), {"task_id": task_id, "task_type": task_type})
+TASK_LOG = logging.getLogger("runner.task")
+"""The logger of what executors have to say about single tasks."""
+
+
+def _plain_log() -> logging.LoggerAdapter[logging.Logger]:
+    return logging.LoggerAdapter(TASK_LOG, {})
 
 
 @attrs.frozen
@@ -72,7 +75,8 @@ class TaskRequest:
         print: to be called with the arguments of each `print`, a JSON list, as it happens. Harmless at any time.
         n8n: to be asked on behalf of the task.
         task_type: the type that it was requested as.
-        log: a logger for what there is to say about the task.
+        log: a logger for what there is to say about the task. That of a runner says which task it is: its records have
+            a `task`, the `TaskIdentity`.
     """
 
     task_id: str
@@ -80,11 +84,7 @@ class TaskRequest:
     print: Callable[[Raw], None] = attrs.field(repr=False, eq=False)
     n8n: N8n = attrs.field(factory=Nobody, repr=False, eq=False)
     task_type: str = PYTHON
-    log: logging.LoggerAdapter[logging.Logger] = attrs.field(
-        default=attrs.Factory(lambda self: task_log(self.task_id, self.task_type), takes_self=True),
-        repr=False,
-        eq=False,
-    )
+    log: logging.LoggerAdapter[logging.Logger] = attrs.field(factory=_plain_log, repr=False, eq=False)
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -13,17 +13,9 @@ from msgspec import Raw
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
-from runner.execution.executor import Executor, Outcome, TaskRequest
+from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import (
-    Observer,
-    Observers,
-    RunningTask,
-    TaskFinished,
-    TaskIdentity,
-    TaskOutcome,
-    TaskStarted,
-)
+from runner.observe.observers import Observer, Observers, TaskIdentity, TaskOutcome
 from runner.protocol.codec import payload_limit
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
@@ -41,6 +33,9 @@ from runner.tasks.origin import Origin
 from runner.tasks.questions import Questions
 from runner.tasks.task_log import SAYS_IT, TaskLog
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
+
+if TYPE_CHECKING:  # made only when somebody observes
+    from runner.observe.events import RunningTask, TaskFinished
 
 log = logging.getLogger(__name__)
 user_log = logging.getLogger("runner.user_code")
@@ -138,6 +133,8 @@ class TaskInFlight:
 
     def seen(self) -> RunningTask:
         """The task as others may see it."""
+        from runner.observe.events import RunningTask
+
         age = self._clock.now() - self._accepted_at
         return RunningTask(self._identity(), self.state.value, age, self._settings_bytes)
 
@@ -209,6 +206,8 @@ class TaskInFlight:
     def _start_execution(self) -> None:
         self._started_at = self._clock.now()
         if self._observers:
+            from runner.observe.events import TaskStarted
+
             waited = self._started_at - self._accepted_at
             self._observers.tell(Observer.on_task_started, TaskStarted(self._identity(), waited, self._settings_bytes))
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
@@ -235,7 +234,8 @@ class TaskInFlight:
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type)
+        task_log = TaskLog(TASK_LOG, self._identity())
+        return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
     def _execution_ended(self, _: asyncio.Task[None]) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
@@ -295,6 +295,8 @@ class TaskInFlight:
 
     def _finished(self) -> TaskFinished:
         """What is told of its end."""
+        from runner.observe.events import TaskFinished
+
         now, failure = self._clock.now(), self._failure
         started = now if self._started_at is None else self._started_at
         line = None if failure is None else failure.details.get("lineNumber")
@@ -309,10 +311,16 @@ class TaskInFlight:
             line=line if isinstance(line, int) else None,
         )
 
+    def _whence(self) -> str:
+        """Where it comes from, in words. Tasks of other types than n8n's own seldom say."""
+        if self.task_type != PYTHON and self._origin == Origin():
+            return f'a request of the type "{self.task_type}"'
+        return str(self._origin)
+
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._origin)
+            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
             self._log.info(*words, extra=SAYS_IT)
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {

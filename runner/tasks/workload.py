@@ -6,13 +6,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import Observer, Observers, RunningTask, TaskIdentity, TaskTurnedAway
+from runner.observe.observers import Observers, TaskIdentity
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -29,6 +29,9 @@ from runner.protocol.messages import (
 from runner.tasks.served import ServedType
 from runner.tasks.task import Channel, TaskInFlight
 from runner.tasks.task_log import SAYS_IT, TaskLog
+
+if TYPE_CHECKING:  # made only when somebody observes
+    from runner.observe.events import RunningTask
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +176,7 @@ class TaskWorkload:
         reason = self._why_not(message, served)
         if reason is not None:
             self._counters.add(Count.TASKS_REJECTED)
-            if self._observers:
-                self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
+            self._observers.task_rejected(message.task_id, reason)
             _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
         elif served is not None and self._channel is not None:
@@ -223,7 +225,11 @@ class TaskWorkload:
         for served in self._types.values():
             served.offers.hold()
         if message.reason == ACKNOWLEDGEMENT_WINDOW_ELAPSED:
-            log.warning("The broker did not hear our answer to an accept in time; offering all slots afresh")
+            log.warning(
+                "The broker did not hear our answer to an accept in time, so that a task may fail in n8n with «Task "
+                "request timed out»; offering all slots afresh. If this goes on, the network or this machine is too "
+                "slow: look for stalls of the event loop in this log"
+            )
             for served in self._types.values():
                 served.offers.forget()
         task = self._tasks.get(message.task_id)
@@ -237,7 +243,10 @@ class TaskWorkload:
         and it waits for them as for all tasks. Without offers they are stuck: n8n hangs until its own timeout for
         shutting down (30 s), and then ends without an answer to whoever called them.
         """
-        log.info("The broker is draining: what it has is finished before it goes")
+        log.info(
+            "The broker is draining, because n8n stops: what it has is finished before it goes. New tasks fail there "
+            "at once, with «Task request timed out»"
+        )
 
     def _on_finished(self, task: TaskInFlight) -> None:
         del self._tasks[task.task_id]

@@ -46,8 +46,8 @@ class HandMadeRunner:
         await self.say("runner:info", name="by hand", types=list(types or ["python"]))
         assert await self.hear() == {"type": "broker:runnerregistered"}
 
-    async def offer(self, offer_id: str, valid_for: Any = 5000) -> None:
-        await self.say("runner:taskoffer", offerId=offer_id, taskType="python", validFor=valid_for)
+    async def offer(self, offer_id: str, valid_for: Any = 5000, task_type: str = "python") -> None:
+        await self.say("runner:taskoffer", offerId=offer_id, taskType=task_type, validFor=valid_for)
 
     async def matched(self) -> str:
         """The task that an offer was accepted for."""

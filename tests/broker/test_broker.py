@@ -114,6 +114,23 @@ async def test_requests_are_matched_first_in_first_out() -> None:
         assert broker.violations == []
 
 
+async def test_requests_are_matched_with_offers_of_their_own_type_alone() -> None:
+    async with listening() as broker, connected(broker, registered=False) as runner:
+        await runner.register("python", "own")
+        python, own = broker.request(SETTINGS), broker.request(SETTINGS, "own")
+        for offer_id, task_type in (("a", "own"), ("b", "own"), ("c", "python")):
+            await runner.offer(offer_id, task_type=task_type)
+        accepts = [await runner.hear() for _ in range(2)]
+        assert [(accept["offerId"], accept["taskId"]) for accept in accepts] == [
+            ("a", own.task_id),
+            ("c", python.task_id),
+        ]
+        broker.request(SETTINGS)
+        await runner.nothing_more()
+        assert broker.rules.offer_count == 1
+        assert broker.violations == []
+
+
 async def test_an_offer_waits_for_a_request(clock: ManualClock) -> None:
     async with listening(clock) as broker, connected(broker) as runner:
         await runner.offer("a", 5000)

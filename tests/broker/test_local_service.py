@@ -92,6 +92,13 @@ async def test_the_full_response_has_status_and_headers() -> None:
         assert answer["headers"]["content-type"].startswith("application/json")
 
 
+async def test_a_request_knows_nothing_of_those_before() -> None:
+    async with served() as server, served_locally() as task:
+        named = server.replace("127.0.0.1", "localhost")  # of a bare address nobody keeps cookies
+        assert await task.call("httpRequest", {"url": f"{named}/cookie"}) == "eaten"
+        assert "Cookie" not in (await task.call("httpRequest", {"url": f"{named}/echo"}))["headers"]
+
+
 async def test_an_error_says_which_status_it_was() -> None:
     async with served() as server, served_locally() as task:
         answer = await task.answer("httpRequest", {"url": f"{server}/teapot"})

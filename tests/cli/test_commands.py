@@ -330,11 +330,3 @@ async def test_start_survives_a_restart_of_its_broker() -> None:
             process.terminate()
             process.communicate()
     assert broker.violations == []
-
-
-async def test_start_says_which_variables_have_no_effect_yet(broker: EmbeddedBroker) -> None:
-    process = start_command(broker, N8N_RUNNERS_AUTH_TOKEN=AUTH_TOKEN, ENVIRONMENT="test")
-    await eventually(lambda: broker.rules.runner_ids)
-    process.terminate()
-    output, _ = process.communicate()
-    assert "ENVIRONMENT is set, but has no effect" in output

@@ -172,6 +172,16 @@ def test_items_are_paired_in_code_for_each_item(code: Path, tmp_path: Path) -> N
     assert [item["json"] for item in json.loads(done.stdout)] == [{"n": 1, "index": 0}, {"n": 2, "index": 1}]
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"), [("return _('Orders').all()", "--node NAME=FILE"), ("return [_env['HOME']]", "--env NAME")]
+)
+def test_what_was_not_given_is_told_with_the_option_that_gives_it(code: Path, text: str, hint: str) -> None:
+    code.write_text(text)
+    done = run_command("run", str(code))
+    assert done.returncode == 1
+    assert hint in done.stderr.splitlines()[-1]
+
+
 # What cannot be used
 
 
@@ -213,6 +223,18 @@ def test_bad_files_and_names_are_told_in_words(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("n8n-runner: ")
     assert complaint in done.stderr
+
+
+def test_the_example_of_the_documentation_makes_its_file(tmp_path: Path) -> None:
+    examples = ROOT / "docs" / "examples"
+    command = next(
+        line.split() for line in (ROOT / "docs" / "run.md").read_text().splitlines() if "--node Customers=" in line
+    )
+    assert command[:3] == ["n8n-runner", "run", "report.py"]
+    arguments = [argument.replace("=", f"={examples}/") if "=" in argument else argument for argument in command[3:-1]]
+    done = run_command("run", str(examples / "report.py"), *arguments, str(tmp_path), "--var", "greeting=Bye")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.txt").read_text() == "Grace: 80.00\nAda: 99.50\nAda: 40.99\nBye"
 
 
 def test_the_documentation_has_every_option() -> None:

@@ -3,17 +3,73 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
 
 from tests.support import ROOT
 
+BLOCK = re.compile(r"^(?:<!-- program: (\w+) -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-def blocks(page: str) -> list[str]:
+
+@attrs.frozen
+class Block:
+    """One block of Python: a file of tests, or a program, which has a name."""
+
+    code: str
+    program: str | None
+
+    @property
+    def title(self) -> str:
+        """What it is known by: its name, or the first class or function that it defines."""
+        found = re.search(r"^(?:async )?(?:class|def) (\w+)", self.code, re.MULTILINE)
+        return self.program or (found[1] if found else self.code.splitlines()[0])
+
+    @property
+    def test_count(self) -> int:
+        """How many tests it has."""
+        return len(re.findall(r"^(?:async )?def test_|\.TestCase$", self.code, re.MULTILINE))
+
+
+def blocks(page: str) -> list[Block]:
     """The Python of a page, block by block."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = [Block(match[2], match[1]) for match in BLOCK.finditer(text)]
+    assert len(found) == text.count("```python"), "there is a block that BLOCK does not see"
+    return found
 
 
-def title(block: str) -> str:
-    """What a block is known by: the first class or function that it defines."""
-    found = re.search(r"^(?:async )?(?:class|def) (\w+)", block, re.MULTILINE)
-    return found[1] if found else block.splitlines()[0]
+def suites(page: str) -> list[Block]:
+    """The blocks of a page that are files of tests."""
+    return [block for block in blocks(page) if block.program is None]
+
+
+def program(page: str, name: str) -> str:
+    """The program of this name on a page."""
+    (found,) = [block.code for block in blocks(page) if block.program == name]
+    return found
+
+
+def run_tests(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a file of tests as a stranger does, who has not seen our configuration."""
+    file = folder / "test_page.py"
+    file.write_text(code, encoding="utf-8")
+    options = ("-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", folder, "-o", "asyncio_mode=auto")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, file],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def check_tests(block: Block, folder: Path) -> None:
+    """Run a block of tests: it has some, and all of them pass."""
+    done = run_tests(block.code, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert block.test_count > 0
+    assert done.stdout.splitlines()[-1].startswith(f"{block.test_count} passed")

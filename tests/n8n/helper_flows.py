@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.n8n.workflows import EACH_ITEM, Code, Language, Twins
+from tests.n8n.workflows import EACH_ITEM, Code, Language, Loop, Twins
 
 ORDERS = "return [{'json': {'order': n, 'of': 'ab'[n % 2]}} for n in range(3)]"
 CUSTOMERS = "return [{'json': {'customer': name}} for name in 'abc']"
@@ -20,6 +20,9 @@ return [{"json": {
     "item": orders.item["json"],
     "executed": [orders.isExecuted, _("by-name both").isExecuted],
     "mode": customers.params["mode"],
+    "older": [_node["by-name 1"].json["customer"], _node["by-name 0"].runIndex, dict(_node["by-name 0"].binary)],
+    "matching": [orders.itemMatching(1)["json"]["order"], orders.pairedItem(2)["json"]["order"]],
+    "output": [len(orders.all(0)), len(orders.all(0, 0)), orders.last(0, -1)["json"]["order"]],
     "first of the webhook": _("webhook by-name").first()["json"]["body"],
 }}]""",
     javascript="""\
@@ -32,6 +35,9 @@ return [{json: {
     item: orders.item.json,
     executed: [orders.isExecuted, $("by-name both").isExecuted],
     mode: customers.params.mode,
+    older: [$node["by-name 1"].json.customer, $node["by-name 0"].runIndex, {...$node["by-name 0"].binary}],
+    matching: [orders.itemMatching(1).json.order, orders.pairedItem(2).json.order],
+    output: [orders.all(0).length, orders.all(0, 0).length, orders.last(0, -1).json.order],
     "first of the webhook": $("webhook by-name").first().json.body,
 }}]""",
 )
@@ -71,6 +77,8 @@ return [{"json": {
     "previous": [_prevNode.name, _prevNode.outputIndex, _prevNode.runIndex],
     "indexes": [_runIndex, _itemIndex],
     "mode": _parameter["mode"],
+    "before": [_input.params["mode"], dict(_input.context)],
+    "items": len(_items),
 }}]""",
     javascript="""\
 return [{json: {
@@ -82,6 +90,8 @@ return [{json: {
     previous: [$prevNode.name, $prevNode.outputIndex, $prevNode.runIndex],
     indexes: [$runIndex, $itemIndex],
     mode: $parameter.mode,
+    before: [$input.params.mode, {...$input.context}],
+    items: items.length,
 }}]""",
 )
 
@@ -113,7 +123,7 @@ ABOUT = Twins(
     "about",
     python="""\
 return [{"json": {
-    "execution": [_execution.id, _execution.mode, _execution.resumeUrl],
+    "execution": [_execution.id, _execution.mode, _execution.resumeUrl, _execution.resumeFormUrl],
     "workflow": [_workflow.id, _workflow.name, _workflow.active],
     "variables": dict(_vars),
     "environment": _env["N8N_LISTEN_ADDRESS"],
@@ -124,7 +134,7 @@ return [{"json": {
 }}]""",
     javascript="""\
 return [{json: {
-    execution: [$execution.id, $execution.mode, $execution.resumeUrl],
+    execution: [$execution.id, $execution.mode, $execution.resumeUrl, $execution.resumeFormUrl],
     workflow: [$workflow.id, $workflow.name, $workflow.active],
     variables: {...$vars},
     environment: $env.N8N_LISTEN_ADDRESS,
@@ -269,4 +279,29 @@ return [{json: {
 }}]""",
 )
 
-HELPER_FLOWS = (BY_NAME, DOTS, INPUT, EACH, ABOUT, STATIC, BINARY, HTTP, CUSTOM, ERRORS)
+LOOP = Loop(
+    "loop-runs",
+    before=(Code(ORDERS),),
+    python="""\
+loop = _("loop-runs loop")
+return [{"json": {**_json, "python": {
+    "runs": [_runIndex, _node["loop-runs loop"].runIndex],
+    "context": [loop.context["currentRunIndex"], loop.context["noItemsLeft"]],
+    "from": _("loop-runs 0").item["json"]["order"],
+    "first run": loop.all(1, 0)[0]["json"]["order"],
+    "last run": loop.all(1)[0]["json"]["order"],
+    "this run": loop.first(1, _runIndex)["json"]["order"],
+}}, "pairedItem": 0}]""",
+    javascript="""\
+const loop = $("loop-runs loop");
+return [{json: {...$json, javascript: {
+    runs: [$runIndex, $node["loop-runs loop"].runIndex],
+    context: [loop.context.currentRunIndex, loop.context.noItemsLeft],
+    from: $("loop-runs 0").item.json.order,
+    "first run": loop.all(1, 0)[0].json.order,
+    "last run": loop.all(1)[0].json.order,
+    "this run": loop.first(1, $runIndex).json.order,
+}}, pairedItem: 0}]""",
+)
+
+HELPER_FLOWS = (BY_NAME, DOTS, INPUT, EACH, ABOUT, STATIC, BINARY, HTTP, CUSTOM, ERRORS, LOOP)

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.n8n.workflows import Flow, Twins, write_workflow
+from tests.n8n.workflows import AnyFlow, write_workflow
 
 AUTH_TOKEN = "local-secret"
 
@@ -39,7 +39,7 @@ class RealN8n:
     """An n8n server in a process of its own, with all its data in a folder of its own and on ports of its own."""
 
     def __init__(
-        self, scripts: Path, folder: Path, flows: Iterable[Flow | Twins], overrides: Mapping[str, str] | None = None
+        self, scripts: Path, folder: Path, flows: Iterable[AnyFlow], overrides: Mapping[str, str] | None = None
     ) -> None:
         # start.sh takes its settings and workflows from the folder that it is called by: links to the two scripts
         # beside workflows of our own make it take those, with nothing of it copied

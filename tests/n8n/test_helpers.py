@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.http_cases import REQUESTS, Request, served
-from tests.n8n.helper_flows import ABOUT, BINARY, BY_NAME, CUSTOM, DOTS, EACH, ERRORS, HTTP, INPUT, STATIC
+from tests.n8n.helper_flows import ABOUT, BINARY, BY_NAME, CUSTOM, DOTS, EACH, ERRORS, HTTP, INPUT, LOOP, STATIC
 from tests.n8n.process import Started
 from tests.n8n.server import RealN8n
 from tests.n8n.workflows import TIMEZONE, WORKFLOW_ID, Twins
@@ -40,6 +40,14 @@ async def test_items_are_read_as_in_javascript(n8n: RealN8n, runner: Started, fl
 async def test_each_item_knows_which_one_it_came_from(n8n: RealN8n, runner: Started) -> None:
     python, _ = await both(n8n, EACH)
     assert [item["from"]["order"] for item in python] == [2, 0, 1, 2]
+
+
+async def test_in_a_loop_each_run_knows_which_it_is(n8n: RealN8n, runner: Started) -> None:
+    items = await n8n.items(LOOP.path, {})
+    print(f"\n{str(items)[:400]}")
+    assert [item["python"] for item in items] == [item["javascript"] for item in items]
+    assert [item["python"]["runs"][0] for item in items] == [0, 1, 2]
+    assert [item["python"]["from"] for item in items] == [0, 1, 2]
 
 
 async def test_execution_workflow_variables_environment_and_time(n8n: RealN8n, runner: Started) -> None:

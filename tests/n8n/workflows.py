@@ -73,6 +73,20 @@ class Twins:
     mode: str = ALL_ITEMS
 
 
+@attrs.frozen
+class Loop:
+    """A webhook, nodes in a row, and then for each item, one after the other, Python and JavaScript behind it.
+
+    The items that have gone through both are the answer, all at once.
+    """
+
+    path: str
+    before: tuple[Code, ...]
+    python: str
+    javascript: str
+
+
+AnyFlow = Flow | Twins | Loop
 Node = dict[str, Any]
 
 
@@ -84,13 +98,15 @@ class _Drawing:
         self.connections: dict[str, Any] = {}
         self._row = 0
 
-    def flow(self, flow: Flow | Twins) -> None:
+    def flow(self, flow: AnyFlow) -> None:
         """Draw a flow below those before it."""
         last = self._webhook(flow.path)
         for step, node in enumerate(flow.nodes if isinstance(flow, Flow) else flow.before):
             last = self._behind(last, self._code(f"{flow.path} {step}", node))
         if isinstance(flow, Twins):
             self._twins(flow, last)
+        elif isinstance(flow, Loop):
+            self._loop(flow, last)
         self._row += 1
 
     def _twins(self, flow: Twins, source: Node) -> None:
@@ -99,17 +115,25 @@ class _Drawing:
         self._row += 1
         javascript = self._behind(source, self._code(f"{flow.path} javascript", twin))
         last = self._behind(python, self._node(f"{flow.path} both", "merge", 3, {}))
-        self._connect(javascript, last, 1)
+        self._connect(javascript, last, at=1)
         for step, node in enumerate(flow.after):
             last = self._behind(last, self._code(f"{flow.path} after {step}", node))
 
+    def _loop(self, flow: Loop, source: Node) -> None:
+        loop = self._behind(source, self._node(f"{flow.path} loop", "splitInBatches", 3, {"batchSize": 1}))
+        python = self._code(f"{flow.path} python", Code(flow.python))
+        self._connect(loop, python, output=1)
+        javascript = self._code(f"{flow.path} javascript", Code(flow.javascript, language=Language.JAVASCRIPT))
+        self._connect(self._behind(python, javascript), loop)
+        self._behind(loop, self._node(f"{flow.path} done", "noOp", 1, {}))
+
     def _behind(self, before: Node, after: Node) -> Node:
-        self._connect(before, after, 0)
+        self._connect(before, after)
         return after
 
-    def _connect(self, before: Node, after: Node, at: int) -> None:
-        outputs = self.connections.setdefault(before["name"], {"main": [[]]})["main"]
-        outputs[0].append({"node": after["name"], "type": "main", "index": at})
+    def _connect(self, before: Node, after: Node, at: int = 0, output: int = 0) -> None:
+        outputs = self.connections.setdefault(before["name"], {"main": [[], []]})["main"]
+        outputs[output].append({"node": after["name"], "type": "main", "index": at})
 
     def _webhook(self, path: str) -> Node:
         parameters = {
@@ -147,7 +171,7 @@ class _Drawing:
         return node
 
 
-def write_workflow(flows: Iterable[Flow | Twins], folder: Path) -> None:
+def write_workflow(flows: Iterable[AnyFlow], folder: Path) -> None:
     """Write the one workflow that has all of them, as n8n imports it."""
     drawing = _Drawing()
     for flow in flows:

@@ -27,6 +27,7 @@ class Behaviour(Enum):
     LONG = "takes long, perhaps longer than it may"
     FAILS = "fails"
     PRINTS = "prints as it goes"
+    ASKS = "asks n8n several things at once, and returns what n8n says"
     STUBBORN = "takes its time to die when it is cancelled"
     RAISES = "its executor raises what it must not"
     RETURNS_WRONG = "its executor returns what it must not"
@@ -38,6 +39,7 @@ BEHAVIOURS: dict[Behaviour, float] = {
     Behaviour.LONG: 3,
     Behaviour.FAILS: 2,
     Behaviour.PRINTS: 2,
+    Behaviour.ASKS: 2,
     Behaviour.STUBBORN: 1,
     Behaviour.RAISES: 0.2,
     Behaviour.RETURNS_WRONG: 0.2,
@@ -45,6 +47,8 @@ BEHAVIOURS: dict[Behaviour, float] = {
 
 CLOSING_SHARE = 0.1
 """How long the executor takes to close, as a share of the time that it takes to start."""
+
+DATA_WANTED = Raw(b'{"dataOfNodes":[],"prevNode":false,"input":{"include":false},"env":false}')
 
 MAX_STUBBORNNESS = 3.0
 """How long a task that was cancelled may take to be gone, in seconds."""
@@ -126,6 +130,8 @@ class SimulatedExecutor:
             for number in range(orders["prints"]):
                 request.print(Raw(json.dumps([orders["request"], number]).encode()))
                 await asyncio.sleep(orders["seconds"] / orders["prints"])
+        elif behaviour is Behaviour.ASKS:
+            return await _asked(request, orders)
         elif behaviour is not Behaviour.INSTANT:
             await asyncio.sleep(orders["seconds"])
         if behaviour is Behaviour.FAILS:
@@ -141,3 +147,13 @@ class SimulatedExecutor:
     def _injected(self, trouble: Trouble) -> None:
         self.crashes += 1
         self._story.count(trouble.name)
+
+
+async def _asked(request: TaskRequest, orders: dict[str, Any]) -> Raw:
+    """What n8n says of its data and of calls, all asked at once; whoever got another's answer shows."""
+    number, count = orders["request"], orders["prints"]
+    calls = [request.n8n.call("helpers.httpRequest", Raw(b"[[%d,%d]]" % (number, call))) for call in range(count)]
+    data, *answers = await asyncio.gather(request.n8n.data(DATA_WANTED), *calls)
+    if [json.loads(bytes(answer)) for answer in answers] != [[number, call] for call in range(count)]:
+        raise InjectedFailure(f"request {number} got the answers {answers}")
+    return Raw(json.dumps([{"json": {"request": json.loads(bytes(data))["request"]}}]).encode())

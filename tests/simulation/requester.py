@@ -6,16 +6,45 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runner.broker import RequestedTask, TaskBroker, TaskEnd
+from runner.broker.service import NodeTypeWanted
 from runner.broker.tasks import RequestState
 from tests.simulation.executor import drawn_settings
 from tests.simulation.n8n import Reach, SimulatedBroker
-from tests.simulation.plan import Plan
+from tests.simulation.plan import Plan, log_uniform
 from tests.simulation.story import Story
+
+LONGEST_THOUGHT = 5.0
+"""How long n8n takes to answer at most, in seconds."""
 
 MANY = 500
 """So many requests are remembered before those that have ended are counted and forgotten."""
+
+
+class Answers:
+    """Answers what a task asks, after a while: with the number of its request, and with what it was given."""
+
+    def __init__(self, number: int, entropy: random.Random) -> None:
+        self._number = number
+        self._entropy = entropy
+
+    async def data(self) -> Mapping[str, Any]:
+        await self._think()
+        return {"request": self._number}
+
+    async def node_types(self, wanted: Sequence[NodeTypeWanted]) -> Sequence[Mapping[str, Any]]:
+        await self._think()
+        return []
+
+    async def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        await self._think()
+        return arguments[0]
+
+    async def _think(self) -> None:
+        await asyncio.sleep(log_uniform(self._entropy, 0.001, LONGEST_THOUGHT))
 
 
 class Requester:
@@ -44,7 +73,8 @@ class Requester:
         self._count += 1
         settings = drawn_settings(self._entropy, self._count, self._plan.task_timeout)
         self._story.tell("requester", "asks for", bytes(memoryview(settings)))
-        task = self._broker.rules.request(settings, self._entropy.choice(list(self._plan.slots_of)))
+        kind = self._entropy.choice(list(self._plan.slots_of))
+        task = self._broker.rules.request(settings, kind, service=Answers(self._count, self._entropy))
         self._requests.append((self._count, self._broker.rules, task))
         if len(self._requests) > MANY:
             self.look_at_ends()

@@ -269,7 +269,8 @@ EXPLANATIONS: dict[str, frozenset[Trouble]] = {
     "a rejection for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "an acceptance for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "a terminal message for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
-    "a call of logNodeOutput for": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
+    "a call of ": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
+    "a TaskDataRequest for ": frozenset({_T.DUPLICATE, _T.DELAY, _T.LOSE, _T.STRAY_MESSAGE}),
     "before it was registered": frozenset({_T.DELAY, _T.LOSE, _T.DUPLICATE, _T.REGISTERED_AGAIN}),
 }
 """What a violation says, and which troubles explain it. What is not here is never the network's doing."""

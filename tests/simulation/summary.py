@@ -12,6 +12,9 @@ from statemachine import ConnectionState
 from tests.simulation.plan import Trouble
 from tests.simulation.run import Report
 
+NOT_HERE = frozenset({Count.LOOP_STALLS, Count.OBSERVERS_FAILED})
+"""What is counted and cannot happen in a simulation: there is no real time, and nobody but the simulation watches."""
+
 
 class Summary:
     """The sums over some reports."""
@@ -51,7 +54,7 @@ class Summary:
             *(trouble.name for trouble in Trouble if not self.seen[trouble.name]),
             *(state.value for state in ConnectionState if not self.states[state.value]),
             *(end.name for end in TaskEnd if not self.ends[end.name]),
-            *(count.name for count in Count if count is not Count.LOOP_STALLS and not self.counters[count.name]),
+            *(count.name for count in Count if count not in NOT_HERE and not self.counters[count.name]),
         ]
 
     def __str__(self) -> str:

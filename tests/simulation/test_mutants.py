@@ -13,6 +13,7 @@ SEEDS = 1000
 HOURS = 0.12
 
 
+@pytest.mark.timeout(300)  # the rarest takes some ten seconds of a free processor
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
 def test_a_mutant_is_found(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant.apply(monkeypatch)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.config import TaskRunnerConfig, variables, without_effect
+from runner.config import TaskRunnerConfig, variables
 from runner.errors import ConfigurationError
 from runner.execution.sandbox.confinement.spec import OWN_USER
 from runner.sandbox_config import DENIED_BUILTINS
@@ -49,6 +49,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "N8N_VERSION": ("n8n_version", "2.41.1", "2.41.1"),
     "ENVIRONMENT": ("environment", "production", "production"),
     "DEPLOYMENT_NAME": ("deployment_name", "eu-1", "eu-1"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("otlp_endpoint", "http://collector:4318", "http://collector:4318"),
     "N8N_RUNNERS_STDLIB_ALLOW": ("stdlib_allow", "json, math,,", frozenset({"json", "math"})),
     "N8N_RUNNERS_EXTERNAL_ALLOW": ("external_allow", "*", frozenset("*")),
     "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS": ("allow_transitive_imports", "No", False),
@@ -103,6 +104,7 @@ DEFAULTS: dict[str, object] = {
     "n8n_version": "",
     "environment": "",
     "deployment_name": "",
+    "otlp_endpoint": "",
     "language": "n8n",
     "preload": frozenset(),
     "confinement": "available",
@@ -124,12 +126,6 @@ NAME_LISTS = {
     "N8N_RUNNERS_HEALTH_CHECK_SERVER_NAMES",
 }
 SECRETS = ("N8N_RUNNERS_GRANT_TOKEN", "N8N_RUNNERS_AUTH_TOKEN", "N8N_SENTRY_DSN")
-WITHOUT_EFFECT = {
-    "N8N_SENTRY_DSN",
-    "N8N_VERSION",
-    "ENVIRONMENT",
-    "DEPLOYMENT_NAME",
-}
 
 A_PATH = "it must be a path that begins with / and has no ?, # or space"
 A_URI = "it must be an http:// or https:// address without user name, query and fragment"
@@ -628,14 +624,6 @@ def test_a_configuration_is_frozen() -> None:
 def test_fields_are_given_by_name_only() -> None:
     with pytest.raises(TypeError):
         TaskRunnerConfig({"x"})  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_variables_that_are_set_in_vain_are_known(name: str) -> None:
-    expected = [name] if name in WITHOUT_EFFECT else []
-    assert without_effect({name: SAMPLES[name][1]}) == expected
-    assert without_effect({f"{name}_FILE": "/some/where"}) == expected
-    assert without_effect({name: "", f"{name}_FILE": ""}) == []
 
 
 TEXTS = st.one_of(

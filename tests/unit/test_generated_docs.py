@@ -42,8 +42,8 @@ def test_what_was_changed_by_hand_is_named_and_made_again(
 ) -> None:
     file = copy / name
     before = file.read_text(encoding="utf-8")
-    changed = before.replace("listening", "slumbering").replace("running", "walking").replace("N8N", "M8M")
-    changed = changed.replace("TASKS", "DUTIES").replace("Timestamp", "Instant")
+    middle = before.index("listening") if name == "README.md" else len(before) // 2
+    changed = before[:middle] + "?" + before[middle + 1 :]
     assert changed != before
     file.write_text(changed, encoding="utf-8")
     assert generate.main(["--check"], copy) == 1

@@ -37,6 +37,7 @@ DEFAULTS = {
     "N8N_VERSION": "not set",
     "ENVIRONMENT": "not set",
     "DEPLOYMENT_NAME": "not set",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "not set",
     "N8N_RUNNERS_STDLIB_ALLOW": "not set",
     "N8N_RUNNERS_EXTERNAL_ALLOW": "none",
     "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS": "true",
@@ -118,14 +119,7 @@ def test_the_markdown_says_default_what_is_allowed_and_meaning(name: str) -> Non
     assert allowed == variable.kind.allowed + (f", {UNITS[name]}" if name in UNITS else "")
     assert meaning.startswith(variable.meaning)
     assert ("Secret: never shown." in meaning) == (name in SECRETS)
-    assert since == (variable.since or "to come")
-
-
-def test_variables_without_effect_are_marked_in_both() -> None:
-    without = {variable.name for _, variable in variables() if variable.since is None}
-    assert without
-    assert {name for name, entry in text_entries().items() if "without effect in this version" in entry} == without
-    assert {name for name, row in markdown_rows().items() if "without effect in this version" in row[2]} == without
+    assert since == variable.since
 
 
 def test_the_text_says_how_files_are_used_and_is_no_wider_than_a_terminal() -> None:

@@ -78,9 +78,9 @@ class DirectHttp:
             raise CallFailed(str(error), code="ERR_BAD_OPTION") from error
         try:
             response = await self._send(call)
-        except TimeoutError as error:
-            raise CallFailed(f"timeout of {call.timeout * 1000:.0f}ms exceeded", code="ECONNABORTED") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # an end of patience is an OSError as well
+            if isinstance(error, TimeoutError) and call.timeout:
+                raise CallFailed(f"timeout of {call.timeout * 1000:.0f}ms exceeded", code="ECONNABORTED") from error
             raise CallFailed(f"{call.method} {call.url}: {str(error) or type(error).__name__}") from error
         if not call.accepts(response.status):
             raise CallFailed(
@@ -93,7 +93,7 @@ class DirectHttp:
 
     async def _send(self, call: HttpCall) -> Response:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())  # each request is for itself
         async with (
             asyncio.timeout(call.timeout or None),
             self._session.request(

@@ -65,15 +65,15 @@ class SandboxExecutor:
         """What the confinement of tasks achieved; empty before `start()`."""
         return self._pool.report if self._pool is not None else Report()
 
-    @property
-    def preload_problems(self) -> tuple[str, ...]:
-        """A line for each module that could not be imported beforehand; empty before `start()`."""
-        return self._pool.problems if self._pool is not None else ()
-
     def status(self) -> ExecutorStatus:
         """Its processes, and what confines them."""
         layers = tuple(LayerStatus(*result) for result in self.report)
         return ExecutorStatus(layers) if self._pool is None else self._pool.status(layers, self._running)
+
+    @property
+    def preload_problems(self) -> tuple[str, ...]:
+        """A line for each module that could not be imported beforehand; empty before `start()`."""
+        return self._pool.problems if self._pool is not None else ()
 
     async def start(self) -> None:
         """Start the zygote, and say what confines the tasks.

@@ -16,16 +16,22 @@ MOST_CHUNKS = 16
 
 
 class Output:
-    """The reading end of a pipe that a process writes to; read and kept by this object until it is closed."""
+    """The reading end of a pipe that a process writes to, kept until it is closed."""
 
     def __init__(self, descriptor: int) -> None:
-        """The pipe at a `descriptor`."""
+        """The pipe at a `descriptor`. Nobody reads it yet, and whoever writes more than it holds waits."""
         self._descriptor = descriptor
         self._kept = bytearray()
         self._loop = asyncio.get_running_loop()
         self._is_open = True
-        os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._read)
+        self._is_read = False
+
+    def listen(self) -> None:
+        """Read what is written from here on, as it comes."""
+        if self._is_open and not self._is_read:
+            self._is_read = True
+            os.set_blocking(self._descriptor, False)
+            self._loop.add_reader(self._descriptor, self._read)
 
     def _read(self) -> bool:
         """Read some of it, and say whether there was any."""
@@ -41,6 +47,7 @@ class Output:
 
     def text(self) -> str:
         """What there is so far."""
+        self.listen()
         for _ in range(MOST_CHUNKS):
             if not self._is_open or not self._read():
                 break
@@ -50,5 +57,6 @@ class Output:
         """Read no further."""
         if self._is_open:
             self._is_open = False
-            self._loop.remove_reader(self._descriptor)
+            if self._is_read:
+                self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
 
@@ -161,18 +162,17 @@ class Pool:
         if self._zygote is None or self._zygote.is_gone or self._scope is None:
             return
         lacking = len(self._wanted) + self.ahead - len(self._waiting) - self._forking
+        on_refusal = partial(self._refused, self._zygote)
         for _ in range(lacking):
             self._forking += 1
-            self._scope.spawn(self._fork(self._zygote), "forking a worker")
+            self._zygote.fork(self._forked, on_refusal)
 
-    async def _fork(self, zygote: ZygoteProcess) -> None:
-        try:
-            worker = await zygote.fork()
-        except OSError as error:
-            self._refuse(zygote, error)
+    def _forked(self, worker: Worker) -> None:
+        """Give a new worker to who has waited longest, or have it wait."""
+        self._forking -= 1
+        if self._scope is None:
+            worker.discard()
             return
-        finally:
-            self._forking -= 1
         self._workers_started += 1
         while self._wanted:
             wanted = self._wanted.popleft()
@@ -181,8 +181,9 @@ class Pool:
                 return
         self._keep(worker)
 
-    def _refuse(self, zygote: ZygoteProcess, error: OSError) -> None:
+    def _refused(self, zygote: ZygoteProcess, error: OSError) -> None:
         """Tell one who waits that there is no worker; where the zygote has died, the next one will have some."""
+        self._forking -= 1
         if not zygote.is_gone:
             self._refuse_one(error)
 

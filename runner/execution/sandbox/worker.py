@@ -27,6 +27,8 @@ class Worker:
         """
         self.pid = pid
         self.line = line
+        self.descriptor = line.fileno()
+        """The line's. An event loop that is given the line itself writes a text about it each time."""
         self.output = output
         self.status: int | None = None
         """How it ended, as `os.wait` has it; None as long as it lives."""

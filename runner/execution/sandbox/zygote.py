@@ -30,6 +30,8 @@ FRAME_LIMITS = dict.fromkeys(
 )
 """The kinds of frames that are taken from a zygote, and how long each may be, in bytes."""
 
+FORK_FRAME = b"".join(wire.pack(wire.FORK, b""))
+
 GONE = "the process that forks workers has ended"
 
 LOOK_INTERVAL = 2.0
@@ -65,14 +67,14 @@ class NotReady(Exception):
 class _Asked:
     """Somebody waits for a worker."""
 
-    answer: asyncio.Future[Worker]
     ends: Ends
+    on_worker: Callable[[Worker], None]
+    on_refusal: Callable[[OSError], None]
 
     def refuse(self, why: str) -> None:
         """There is none."""
         self.ends.close()
-        if not self.answer.done():
-            self.answer.set_exception(OSError(why))
+        self.on_refusal(OSError(why))
 
 
 class ZygoteProcess:
@@ -86,6 +88,7 @@ class ZygoteProcess:
         self._spawned = spawned
         self._line = spawned.line
         self._line.setblocking(False)
+        self._descriptor = self._line.fileno()
         self._on_end = on_end
         self._cutter = wire.Cutter()
         self._asked: deque[_Asked] = deque()
@@ -100,6 +103,7 @@ class ZygoteProcess:
         self._ready: asyncio.Future[None] = self._loop.create_future()
         assert spawned.process.stdout is not None  # noqa: S101 - spawn() gives it one
         self._output = Output(os.dup(spawned.process.stdout.fileno()))
+        self._output.listen()
 
     @property
     def pid(self) -> int:
@@ -112,34 +116,34 @@ class ZygoteProcess:
         Raises:
             NotReady: it ended before.
         """
-        self._loop.add_reader(self._line, self._read)
+        self._loop.add_reader(self._descriptor, self._read)
         try:
             await self._loop.sock_sendall(self._line, b"".join(wire.pack(wire.ORDER, order.to_json())))
         except OSError:
             self._ended()
         await self._ready
 
-    async def fork(self) -> Worker:
-        """A new worker.
+    def fork(self, on_worker: Callable[[Worker], None], on_refusal: Callable[[OSError], None]) -> None:
+        """Ask for a new worker. Not awaited, which would cost a coroutine and two turns of the event loop for each.
 
-        Raises:
-            OSError: there is none to be had; says why.
+        Parameters:
+            on_worker: called with the worker, which is the callee's from then on; later, never by this call.
+            on_refusal: called instead if there is none to be had, with the reason; perhaps by this call.
         """
         if self.is_gone:
-            raise OSError(GONE)
-        asked = _Asked(self._loop.create_future(), Ends.make())
-        self._asked.append(asked)
+            on_refusal(OSError(GONE))
+            return
+        try:
+            ends = Ends.make()
+        except OSError as error:
+            on_refusal(error)
+            return
+        self._asked.append(_Asked(ends, on_worker, on_refusal))
         self._watch()
         try:
-            asked.ends.pass_on(self._line, b"".join(wire.pack(wire.FORK, b"")))
+            ends.pass_on(self._line, FORK_FRAME)
         except OSError:
             self._ended()
-        try:
-            return await asked.answer
-        except asyncio.CancelledError:  # of a future that is not done, `_forked` takes care
-            if asked.answer.done() and not asked.answer.cancelled() and asked.answer.exception() is None:
-                asked.answer.result().discard()
-            raise
 
     def kill(self, worker: int) -> None:
         """Kill a worker that has not ended yet; its end is told as any other."""
@@ -221,10 +225,7 @@ class ZygoteProcess:
         output = Output(asked.ends.output)
         worker = Worker(pid, asked.ends.line, output, self._clock, lambda: self.kill(pid))
         self._workers[pid] = worker
-        if asked.answer.done():
-            worker.discard()
-        else:
-            asked.answer.set_result(worker)
+        asked.on_worker(worker)
 
     # Its end
 
@@ -233,7 +234,7 @@ class ZygoteProcess:
         if self.is_gone:
             return
         self.is_gone = True
-        self._loop.remove_reader(self._line)
+        self._loop.remove_reader(self._descriptor)
         self._refuse_all()
         if not self._ready.done():
             self._ready.set_exception(NotReady(self.last_words() or "it ended", self._importing))
@@ -250,7 +251,7 @@ class ZygoteProcess:
     async def close(self) -> None:
         """End it and its workers, and return when they are gone."""
         self.is_gone = True
-        self._loop.remove_reader(self._line)
+        self._loop.remove_reader(self._descriptor)
         self._look.stop()
         if self._ready.done() and not self._ready.cancelled():
             self._ready.exception()  # whoever wanted to know has been told

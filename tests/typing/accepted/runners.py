@@ -1,9 +1,9 @@
-"""The public API as people write it. Nobody runs this: mypy has to accept every line, in strict mode."""
+"""Runners as people write them. Nobody runs this: type checkers have to accept every line, in strict mode."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_type
 
 from msgspec import Raw
@@ -30,7 +30,9 @@ from runner import (
     Unreachable,
     UnsupportedPlatform,
 )
-from statemachine import ConnectionState, Entry
+from runner.broker import CallFailed, EmbeddedBroker, EndOfTask, NodeTypeWanted
+from runner.broker.local import Execution, LocalNode, LocalService, NoHttp
+from statemachine import CONNECTION, ConnectionState, Entry
 
 
 async def seed_example() -> None:
@@ -119,6 +121,7 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.counters[Count.TASKS_DONE], int)
         assert_type(runner.journal, tuple[Entry, ...])
         assert_type(runner.path, tuple[str, ...])
+        assert_type(CONNECTION.to_svg(runner.state, runner.journal), str)
         assert_type(runner.running_tasks + runner.open_offers, int)
         assert_type(runner.readiness, Readiness)
         assert_type(runner.readiness.is_ready, bool)
@@ -201,3 +204,23 @@ async def several_at_once(configs: list[TaskRunnerConfig]) -> None:
             group.create_task(runner.start())
     for runner in runners:
         runner.request_stop("enough")
+
+
+class Answers:
+    """Serves what the code of a task asks for."""
+
+    async def data(self) -> Mapping[str, Any]:
+        return {"workflow": {"name": "Orders"}}
+
+    async def node_types(self, wanted: Sequence[NodeTypeWanted]) -> Sequence[Mapping[str, Any]]:
+        return [{"name": each.name, "version": each.version} for each in wanted]
+
+    async def call(self, name: str, arguments: Sequence[Any]) -> Any:
+        raise CallFailed(f"{name} is not served here", description="It never will be", status=404)
+
+
+async def tasks_with_services(broker: EmbeddedBroker, settings: Raw) -> EndOfTask:
+    await broker.request(settings, service=Answers()).end()
+    execution = Execution(before=[LocalNode("Orders", [{"json": {"id": 7}}])], variables={"region": "eu"})
+    async with LocalService(execution, http=NoHttp()) as service:
+        return await broker.request(settings, service=service).end()

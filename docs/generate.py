@@ -16,6 +16,8 @@ from typing import Any
 from dashboard import dashboard
 from measured import performance
 from measured import pictures as curves
+from messages import messages
+from tables import rows
 
 from runner.cli.exit_codes import MEANINGS, SIGNALS
 from runner.cli.launcher_config import LIST, entry
@@ -160,12 +162,6 @@ later are dropped.
   whatever the kernel lets them.
 - The hash seed of texts is the zygote's, the same in all tasks of one zygote.
 """
-
-
-def rows(*cells: tuple[str, ...]) -> str:
-    """Rows of a Markdown table, the first being its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in cells)
-    return "\n".join([head, "|" + " --- |" * len(cells[0]), *body]) + "\n"
 
 
 def configuration() -> str:
@@ -347,6 +343,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
+    "messages.md": lambda: f"{NOTICE}\n{messages()}",
 }
 """The generated pages below docs/, and what makes each."""
 

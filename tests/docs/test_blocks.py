@@ -128,7 +128,7 @@ def test_every_file_is_used_by_a_command(block: Block) -> None:
 @pytest.mark.parametrize(
     ("page", "suite"),
     [(page, suite) for page in PAGES if page not in RUN_AS_A_WHOLE for suite in suites(page)],
-    ids=lambda each: getattr(each, "title", each),
+    ids=lambda each: str(getattr(each, "title", each)),
 )
 def test_the_tests_of_a_page_pass(page: str, suite: Suite, tmp_path: Path) -> None:
     check_tests(suite, tmp_path)

@@ -14,13 +14,20 @@ from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
+from measured import performance
+from measured import pictures as curves
+from messages import messages
+from tables import rows
 
-from runner.cli.exit_codes import MEANINGS
+from runner.cli.exit_codes import MEANINGS, SIGNALS
+from runner.cli.launcher_config import LIST, entry
 from runner.cli.reference import FILE_RULE, as_markdown
+from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
+from runner.execution.sandbox.relay import MOST_HELD
 from runner.observe.counters import Count
 from runner.observe.metrics import METRICS, Section
 from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
@@ -30,6 +37,12 @@ NOTICE = "<!-- Made by docs/generate.py from the tables in the code: change thos
 MADE = "<!-- Made by docs/generate.py:"
 DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
+
+
+RESTARTED = """\
+A service manager should start a runner again after any code but 0, 2 and 3: a configuration that is wrong stays wrong,
+and a refused credential stays refused. A runner that was handed a grant token, by n8n or its launcher, ends with 3 when
+it has lost its connection, and whoever started it starts another."""
 
 
 CONVERSION = """# What becomes of values that JSON lacks
@@ -79,7 +92,8 @@ made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes
 
 Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
 have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
-error that says what is.
+error that says what is. The dicts are of a class derived from `dict`, where code reads attributes; for a library that
+insists on plain ones, `dict(data)` makes one.
 
 Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
 `x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a
@@ -120,6 +134,20 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 
 {modules}
 
+## What a task may ask of n8n
+
+Code asks n8n for data of its own execution and for a few functions ([what code is given](code-node.md)). It does so
+over the one socket that its process has, to the runner, which believes nothing of it. What is asked comes in parts that
+are checked one by one. The functions are those that n8n serves to task runners; any other ends the task. It is the
+runner that puts the task's id to each question, so that none is about another task. HTTP requests are made by n8n, as
+those of JavaScript code, and so also where tasks have no network of their own. Neither tokens nor credentials come near
+the code.
+
+At most {most_open} questions of a task are open at a time, or {most_held} MiB of them with the answers that it has not
+read. Until some are answered, nothing more is read from its process: it can neither ask nor return, and the task
+timeout ends it. A question may have {question_limit} MiB. What was asked ends with the task, and answers that come
+later are dropped.
+
 ## What it does not promise
 
 - The kernel itself is trusted. A task that finds an error in the system calls that are left to it is not held by this.
@@ -136,20 +164,26 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 """
 
 
-def rows(*cells: tuple[str, ...]) -> str:
-    """Rows of a Markdown table, the first being its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in cells)
-    return "\n".join([head, "|" + " --- |" * len(cells[0]), *body]) + "\n"
-
-
 def configuration() -> str:
     """The page of all environment variables."""
-    exit_codes = rows(("code", "meaning"), *((f"{int(code)}", meaning) for code, meaning in MEANINGS.items()))
     return (
         f"{NOTICE}\n# Configuration\n\nEverything is configured by environment variables. {FILE_RULE}\n\n"
-        f"A value that is not allowed ends `n8n-runner start` with a line for each one, and exit code 2.\n\n"
-        f"{as_markdown()}\n## Exit codes\n\n{exit_codes}"
+        "A value that is not allowed ends `n8n-runner start` with a line for each one, and "
+        "[exit code](exit-codes.md) 2.\n\n"
+        f"{as_markdown()}"
     )
+
+
+def exit_codes() -> str:
+    """The page of how commands end, and of the signals that end them."""
+    codes = rows(("code", "name", "meaning"), *((f"{code:d}", code.name, text) for code, text in MEANINGS.items()))
+    signals = rows(("signal", "what `n8n-runner start` does"), *SIGNALS)
+    return f"{NOTICE}\n# Exit codes and signals\n\n{codes}\n{RESTARTED}\n\n{signals}"
+
+
+def launcher_config() -> str:
+    """The file of n8n's launcher for a runner in /opt/n8n-runner, as docs/deploy/Dockerfile has it."""
+    return json.dumps({LIST: [entry("/opt/n8n-runner/bin/python")]}, indent=2) + "\n"
 
 
 def lifecycle() -> str:
@@ -255,7 +289,12 @@ def sandbox() -> str:
         *((each.name, each.meaning, each.how, each.variable or "") for each in LAYERS),
     )
     modules = rows(("module", "why"), *((f"`{name}`", why) for name, why in SAFE_MODULES.items()))
-    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules)}"
+    limits = {
+        "most_open": wire.MOST_OPEN,
+        "most_held": MOST_HELD // 1024**2,
+        "question_limit": wire.QUESTION_LIMIT // 1024**2,
+    }
+    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules, **limits)}"
 
 
 def _examples(examples: dict[str, str | None]) -> str:
@@ -295,13 +334,16 @@ def a_lost_connection() -> ConnectionMachine:
 
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "exit-codes.md": exit_codes,
     "lifecycle.md": lifecycle,
     "counters.md": counters,
     "metrics.md": metrics,
     "deploy/grafana.json": dashboard,
+    "deploy/n8n-task-runners.json": launcher_config,
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
+    "messages.md": lambda: f"{NOTICE}\n{messages()}",
 }
 """The generated pages below docs/, and what makes each."""
 
@@ -320,6 +362,10 @@ def stale(root: Path) -> dict[Path, Callable[[], str]]:
     readme_path = root / "README.md"
     wanted = {root / "docs" / name: make for name, make in PAGES.items()}
     wanted[readme_path] = lambda: readme(_text(readme_path))
+    performance_path = root / "docs" / "performance.md"
+    wanted[performance_path] = lambda: performance(_text(performance_path))
+    for name, drawn in curves().items():
+        wanted[root / "docs" / "pictures" / name] = lambda drawn=drawn: drawn  # type: ignore[misc]
     changed = {path: make for path, make in wanted.items() if _text(path) != make()}
     for name, (source, draw) in PICTURES.items():
         path = root / "docs" / "pictures" / name

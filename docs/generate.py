@@ -14,6 +14,8 @@ from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
+from messages import messages
+from tables import rows
 
 from runner.cli.exit_codes import MEANINGS
 from runner.cli.reference import FILE_RULE, as_markdown
@@ -134,12 +136,6 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
   whatever the kernel lets them.
 - The hash seed of texts is the zygote's, the same in all tasks of one zygote.
 """
-
-
-def rows(*cells: tuple[str, ...]) -> str:
-    """Rows of a Markdown table, the first being its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in cells)
-    return "\n".join([head, "|" + " --- |" * len(cells[0]), *body]) + "\n"
 
 
 def configuration() -> str:
@@ -302,6 +298,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
+    "messages.md": lambda: f"{NOTICE}\n{messages()}",
 }
 """The generated pages below docs/, and what makes each."""
 

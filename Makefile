@@ -8,7 +8,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check bench bench-check bench-n8n soak docs dist pins clean
+.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check soak docs dist pins clean
+.PHONY: bench bench-check bench-where bench-growth bench-n8n
 
 setup: $(VENV)/.runtime
 
@@ -67,6 +68,12 @@ bench: $(VENV)/.dev  ## every figure that is claimed, beside the machine's limit
 
 bench-check: $(VENV)/.dev  ## what a task costs, compared with tests/bench/baseline.json; RENEW=1 writes that anew
 	$(BIN)/python -m tests.bench.check $(if $(RENEW),--renew)
+
+bench-where: $(VENV)/.dev  ## where the microseconds of a tiny task go; needs Linux's perf. JSON=file keeps them
+	$(BIN)/python -m tests.bench.where $(if $(JSON),--json $(JSON))
+
+bench-growth: $(VENV)/.dev  ## how cost grows with concurrency, bytes and items; JSON=file keeps the curves. Some minutes
+	$(BIN)/python -m tests.bench.growth $(if $(JSON),--json $(JSON))
 
 bench-n8n: $(VENV)/.dev  ## what a Code node costs in a real n8n, which is installed if it is not there
 	bash $(N8N_SCRIPTS)/setup.sh

@@ -14,15 +14,21 @@ from textwrap import indent
 from typing import Any
 
 from dashboard import dashboard
+from measured import performance
+from measured import pictures as curves
 from messages import messages
+from prose import CODE_NODE, CONVERSION, METRICS_INTRODUCTION, RESTARTED, SANDBOX
 from tables import rows
 
-from runner.cli.exit_codes import MEANINGS
+from runner.cli.exit_codes import MEANINGS, SIGNALS
+from runner.cli.launcher_config import LIST, entry
 from runner.cli.reference import FILE_RULE, as_markdown
+from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.conversion_table import TABLE
 from runner.execution.sandbox.child.given.table import NAMES
 from runner.execution.sandbox.confinement.layers import LAYERS
 from runner.execution.sandbox.language.stdlib import SAFE_MODULES
+from runner.execution.sandbox.relay import MOST_HELD
 from runner.observe.counters import Count
 from runner.observe.metrics import METRICS, Section
 from statemachine import CONNECTION, TASK, ConnectionEvent, ConnectionMachine, Journal, Table
@@ -34,118 +40,26 @@ DIAGRAM_BEGIN = "<!-- diagram: connection -->\n"
 DIAGRAM_END = "<!-- end of diagram -->\n"
 
 
-CONVERSION = """# What becomes of values that JSON lacks
-
-n8n takes JSON, and Python has more. What code returns is converted by the tables below, wherever in the result it
-stands; what one of them makes of a value is converted in turn. Each example shows an expression and its JSON.
-`print` shows values in its own way, which is that of n8n's own Python runner.
-
-The most specific type counts: a pandas `Timestamp` is a `datetime` too, and yet has its own row. Where no row has the
-type or one that it is derived from, it is the first row that fits. Nothing is imported for this: numpy, pandas and the
-others are known by name, once the code has loaded them.
-
-**Keys** become text. Numbers, `True`, `False` and `None` become what JSON has for them; other keys become what the
-same value becomes below, if that is text or a number, and else `str(key)`. A key that is NaN, Infinity or NaT is
-written like this in text as well (`nan`, `inf`, `NaT`). Of two keys that become the same, the later one counts.
-
-**Whole numbers** are sent with all their digits, but n8n is written in JavaScript, which has 53 bits for them: beyond
-9,007,199,254,740,991 it takes the nearest number that it has, so that 9007199254740993 arrives as 9007199254740992.
-Where every digit counts, as in ids, return text: `str(number)`. Those of more than 4,300 digits are refused.
-
-**Items.** Where n8n needs a list of items, whatever becomes a list of objects is one: a `DataFrame`, a `deque` of
-dicts, a list of dataclass objects. Where it needs an object, so does whatever becomes an object.
-
-**Refused** is what contains itself, what is nested too deeply (hundreds of levels are possible), and what the last
-table says. If a method of a value raises, such as its `__str__`, the task fails with this exception."""
-
-
-METRICS_INTRODUCTION = """
-# Metrics
-
-`n8n-runner start` serves these at `/metrics` for Prometheus, with `N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED=true`, on
-`N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST` and `N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT`. A program that embeds a runner serves
-them with `StatusServer`. A dashboard for Grafana, made from the same table, is in
-[deploy/grafana.json](deploy/grafana.json): Dashboards, New, Import.
-
-Two alerts that are worth having: `n8n_runner_ready == 0` for two minutes, and
-`increase(n8n_runner_crashes_total[1h]) > 0`, each of which is a bug.
-"""
-
-
-CODE_NODE = """# What code is given
-
-The names of n8n's JavaScript, with `_` for `$`. They are there without an import, and cost nothing when they are not
-named. What the code names is seen when it is compiled; what n8n knows of the execution is asked for once, when it is
-first needed, and of other nodes only those that are named: `_("Orders").all()` asks for `Orders`, while a name that is
-made as the code runs, `item`, `itemMatching` and `pairedItem` ask for all nodes.
-
-Items and data are dicts and lists, and are read in both ways, `item["json"]["total"]` and `item.json.total`. What dicts
-have themselves comes first: a key such as `keys`, `items` or `values` is read with brackets. What is not there is an
-error that says what is.
-
-Functions of n8n wait for their answer, and `await` may stand before them: `x = _helpers.httpRequest(…)` and
-`x = await _helpers.httpRequest(…)` are the same, in plain code and in `async` functions. To make several requests at a
-time, use threads, of which eight are answered at once: `ThreadPoolExecutor(8).map(fetch, addresses)`, or
-`asyncio.gather(*(asyncio.to_thread(fetch, address) for address in addresses))`, with `concurrent` or `asyncio` among
-the allowed modules. Credentials stay in n8n. What n8n refuses raises an exception with n8n's message, which the code
-may catch.
-
-[`n8n-runner run`](run.md) gives the same names without an n8n, and [your editor](editors.md) can know them.
-
-## Against JavaScript
-
-{against}
-Not there are `$fromAI`, `$evaluateExpression` and the `DateTime` of Luxon, for which Python has `datetime`; nor the
-functions of `this.helpers` that n8n gives no task runner. Node settings are as they were written, expressions not
-worked out. An input without items gives an empty list and `None` where JavaScript raises an error.
-
-## With examples
-
-Each example is run by the tests, in [this execution](examples/execution.json): the nodes `Start`, `Customers`, `Orders`
-and the Code node, in this row, and `Refunds` behind it. `Orders` has given two items. What an example returns stands
-below it: the data of its first item.
-"""
-
-
-SANDBOX = """
-Tasks run in processes of their own, one each. They are forked ahead from a process, the zygote, that has imported the
-allowed packages and holds no secret; the kernel confines them before they see any code; they end with their task.
-
-## What a task cannot do
-
-`n8n-runner start` says which of these layers this machine's kernel has. With `N8N_RUNNERS_CONFINEMENT=required` it does
-not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as well.
-
-{layers}
-
-## Modules that are allowed unless others are named
-
-{modules}
-
-## What it does not promise
-
-- The kernel itself is trusted. A task that finds an error in the system calls that are left to it is not held by this.
-- Tasks share processors and disk: one may slow others down, within its limits of time, memory and file size.
-- Where a layer is missing, it is missing: on a kernel without Landlock tasks read what their user can read, and without
-  seccomp they may start processes. The first line of the log says so.
-- Started as root, the runner makes tasks another user's. Where that user may not read the interpreter (below `/root`,
-  say), tasks stay root without any capabilities, and the number of their threads is not bounded.
-- Where code asks for addresses or times, it sees those of the machine: there is no protection against covert channels
-  between tasks that run at the same time and want to speak to each other.
-- The rules about names and attributes are for the familiar errors, and a second wall. Packages that are allowed can do
-  whatever the kernel lets them.
-- The hash seed of texts is the zygote's, the same in all tasks of one zygote.
-"""
-
-
 def configuration() -> str:
     """The page of all environment variables."""
-    exit_codes = rows(("code", "meaning"), *((f"{int(code)}", meaning) for code, meaning in MEANINGS.items()))
     return (
         f"{NOTICE}\n# Configuration\n\nEverything is configured by environment variables. {FILE_RULE}\n\n"
-        f"A value that is not allowed ends `n8n-runner start` with a line for each one, and exit code 2.\n\n"
-        f"{as_markdown()}\n## Exit codes\n\n{exit_codes}"
+        "A value that is not allowed ends `n8n-runner start` with a line for each one, and "
+        "[exit code](exit-codes.md) 2.\n\n"
+        f"{as_markdown()}"
     )
+
+
+def exit_codes() -> str:
+    """The page of how commands end, and of the signals that end them."""
+    codes = rows(("code", "name", "meaning"), *((f"{code:d}", code.name, text) for code, text in MEANINGS.items()))
+    signals = rows(("signal", "what `n8n-runner start` does"), *SIGNALS)
+    return f"{NOTICE}\n# Exit codes and signals\n\n{codes}\n{RESTARTED}\n\n{signals}"
+
+
+def launcher_config() -> str:
+    """The file of n8n's launcher for a runner in /opt/n8n-runner, as docs/deploy/Dockerfile has it."""
+    return json.dumps({LIST: [entry("/opt/n8n-runner/bin/python")]}, indent=2) + "\n"
 
 
 def lifecycle() -> str:
@@ -251,7 +165,12 @@ def sandbox() -> str:
         *((each.name, each.meaning, each.how, each.variable or "") for each in LAYERS),
     )
     modules = rows(("module", "why"), *((f"`{name}`", why) for name, why in SAFE_MODULES.items()))
-    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules)}"
+    limits = {
+        "most_open": wire.MOST_OPEN,
+        "most_held": MOST_HELD // 1024**2,
+        "question_limit": wire.QUESTION_LIMIT // 1024**2,
+    }
+    return f"{NOTICE}\n# The sandbox\n{SANDBOX.format(layers=layers, modules=modules, **limits)}"
 
 
 def _examples(examples: dict[str, str | None]) -> str:
@@ -291,10 +210,12 @@ def a_lost_connection() -> ConnectionMachine:
 
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "exit-codes.md": exit_codes,
     "lifecycle.md": lifecycle,
     "counters.md": counters,
     "metrics.md": metrics,
     "deploy/grafana.json": dashboard,
+    "deploy/n8n-task-runners.json": launcher_config,
     "code-node.md": code_node,
     "conversion.md": conversion,
     "sandbox.md": sandbox,
@@ -317,6 +238,10 @@ def stale(root: Path) -> dict[Path, Callable[[], str]]:
     readme_path = root / "README.md"
     wanted = {root / "docs" / name: make for name, make in PAGES.items()}
     wanted[readme_path] = lambda: readme(_text(readme_path))
+    performance_path = root / "docs" / "performance.md"
+    wanted[performance_path] = lambda: performance(_text(performance_path))
+    for name, drawn in curves().items():
+        wanted[root / "docs" / "pictures" / name] = lambda drawn=drawn: drawn  # type: ignore[misc]
     changed = {path: make for path, make in wanted.items() if _text(path) != make()}
     for name, (source, draw) in PICTURES.items():
         path = root / "docs" / "pictures" / name

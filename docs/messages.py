@@ -23,7 +23,13 @@ A runner that has `N8N_RUNNERS_AUTH_TOKEN` exchanges it for a grant token (`POST
 object), and opens the WebSocket (`/runners/_ws?id=…`) with that in the header `Authorization`. A grant token opens one
 connection. [How it works](how-it-works.md) tells a task's story."""
 
-WORDS = {"str": "text", "int": "whole number", "Raw": "any JSON", "list[str]": "list of texts", "dict[str, Any]": "object"}
+WORDS = {
+    "str": "text",
+    "int": "whole number",
+    "Raw": "any JSON",
+    "list[str]": "list of texts",
+    "dict[str, Any]": "object",
+}
 """The types of fields, in words."""
 
 LIMITS = f"""n8n waits {BrokerLimits().accept_timeout:g} s for the answer to a `broker:taskofferaccept`,

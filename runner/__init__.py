@@ -44,18 +44,15 @@ if TYPE_CHECKING:
     from runner.execution.function import FunctionExecutor, TaskContext
     from runner.execution.sandbox.executor import SandboxExecutor
     from runner.observe.counters import Count
-    from runner.observe.observers import (
+    from runner.observe.events import (
         ConnectionFailure,
-        FailureKind,
-        Observer,
         OfferAccepted,
         RunningTask,
         TaskFinished,
-        TaskIdentity,
-        TaskOutcome,
         TaskStarted,
         TaskTurnedAway,
     )
+    from runner.observe.observers import FailureKind, Observer, TaskIdentity, TaskOutcome
     from runner.observe.readiness import Readiness
     from runner.observe.server import StatusServer
     from runner.task_runner import TaskRunner
@@ -113,7 +110,7 @@ _HOMES = {
     "AuthenticationFailed": "runner.errors",
     "CannotListen": "runner.errors",
     "ConfigurationError": "runner.errors",
-    "ConnectionFailure": "runner.observe.observers",
+    "ConnectionFailure": "runner.observe.events",
     "ConnectionLost": "runner.connection.failures",
     "Count": "runner.observe.counters",
     "Executor": "runner.execution.executor",
@@ -127,12 +124,12 @@ _HOMES = {
     "N8nRefused": "runner.errors",
     "NoIdleTimeoutHandlerError": "runner.errors",
     "Observer": "runner.observe.observers",
-    "OfferAccepted": "runner.observe.observers",
+    "OfferAccepted": "runner.observe.events",
     "Outcome": "runner.execution.executor",
     "Readiness": "runner.observe.readiness",
     "Refused": "runner.connection.failures",
     "RunnerError": "runner.errors",
-    "RunningTask": "runner.observe.observers",
+    "RunningTask": "runner.observe.events",
     "SandboxExecutor": "runner.execution.sandbox.executor",
     "SandboxFailed": "runner.errors",
     "SignOfLife": "runner.connection.transport",
@@ -140,14 +137,14 @@ _HOMES = {
     "StatusServer": "runner.observe.server",
     "TaskContext": "runner.execution.function",
     "TaskFailed": "runner.errors",
-    "TaskFinished": "runner.observe.observers",
+    "TaskFinished": "runner.observe.events",
     "TaskIdentity": "runner.observe.observers",
     "TaskOutcome": "runner.observe.observers",
     "TaskRequest": "runner.execution.executor",
     "TaskRunner": "runner.task_runner",
     "TaskRunnerConfig": "runner.config",
-    "TaskStarted": "runner.observe.observers",
-    "TaskTurnedAway": "runner.observe.observers",
+    "TaskStarted": "runner.observe.events",
+    "TaskTurnedAway": "runner.observe.events",
     "Transport": "runner.connection.transport",
     "TransportFailed": "runner.errors",
     "Unreachable": "runner.connection.failures",

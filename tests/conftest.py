@@ -24,6 +24,7 @@ FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "pydantic": (lambda: find_spec("pydantic") is not None, "pydantic is not installed"),
     "chromium": (lambda: shutil.which("chromium") is not None, "Debian's Chromium (the package chromium) is missing"),
     "landlock": (lambda: Landlock(Kernel()).abi > 0, "this kernel has no Landlock to stop the attacks"),
+    "systemd-analyze": (lambda: shutil.which("systemd-analyze") is not None, "systemd is not installed"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
     "mount": (can_mount, "this user may not mount a small file system to fill"),
 }

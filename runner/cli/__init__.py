@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from runner import __version__
@@ -22,6 +22,7 @@ COMMANDS = {
     "uninstall": "take back what `install` has done",
     "launcher-config": "print what the configuration of n8n's launcher needs",
     "diagram": "print the state machine of a connection or of a task",
+    "completion": "print a script with which a shell completes the command line",
 }
 """The commands; each is a module of this package."""
 
@@ -42,12 +43,18 @@ class Command(Protocol):
         """Do it, and return the exit code."""
 
 
+def _version() -> str:
+    python = ".".join(map(str, sys.version_info[:3]))
+    machine = f" {os.uname().machine}" if hasattr(os, "uname") else ""
+    return f"n8n-runner {__version__}, {sys.implementation.name} {python} on {sys.platform}{machine}"
+
+
 def _load(name: str) -> Command:
     module: Command = importlib.import_module(f"runner.cli.{name.replace('-', '_')}")
     return module
 
 
-def build_parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
+def build_parser(wanted: Collection[str]) -> argparse.ArgumentParser:
     """The parser of the whole command line; only the commands in `wanted` are loaded and know their arguments."""
     parser = argparse.ArgumentParser(
         prog="n8n-runner",
@@ -55,7 +62,7 @@ def build_parser(wanted: Sequence[str]) -> argparse.ArgumentParser:
         epilog="exit codes:\n" + "\n".join(f"  {code:3d}  {meaning}" for code, meaning in MEANINGS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"n8n-runner {__version__}")
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = _load(name) if name in wanted else None
@@ -75,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     wanted = next((word for word in given if not word.startswith("-")), "")
+    if wanted and wanted not in COMMANDS:
+        complain(f"there is no command {wanted!r}. {_suggestion(wanted)}")
+        return ExitCode.USAGE
     parsed = build_parser([wanted]).parse_args(given)
     parsed.zygote = _zygote_ahead() if wanted in RUN_TASKS else None
     try:
@@ -87,6 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     return code
+
+
+def _suggestion(wanted: str) -> str:
+    import difflib  # only for those who mistype
+
+    close = difflib.get_close_matches(wanted, COMMANDS, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(COMMANDS)}"
 
 
 def _zygote_ahead() -> Any:

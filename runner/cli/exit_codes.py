@@ -21,3 +21,11 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted a second time, without waiting for tasks",
 }
 """What each exit code says, for `--help` and for the documentation."""
+
+SIGNALS = (
+    ("SIGTERM", "lingers for N8N_RUNNERS_LINGER, then lets tasks end within N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT"),
+    ("SIGINT", "lets tasks end within N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT"),
+    ("either again", f"ends at once, with exit code {ExitCode.INTERRUPTED:d}; tasks are killed"),
+    ("SIGKILL", "cannot be heard; the processes of tasks end with it, by the kernel"),
+)
+"""What signals do to a runner, for the documentation."""

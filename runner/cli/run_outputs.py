@@ -18,6 +18,12 @@ from runner.broker.local import Binaries
 from runner.broker.service import CallFailed
 from runner.cli.files import BadInput
 
+HINTS = {
+    "Referenced node doesn't exist": "--node NAME=FILE is a node that has run before, with the items of a file",
+    "access to env vars denied": "--env NAME passes a variable of the environment on",
+}
+"""What helps here against errors that the code gets from n8n."""
+
 
 @attrs.frozen
 class Report:
@@ -162,6 +168,8 @@ def _show_error(error: Mapping[str, Any], file: str) -> None:
     print(f"{where}: error: {error.get('message')}", file=sys.stderr)
     for text in str(error.get("description") or "").splitlines():
         print(f"    {text}", file=sys.stderr)
+    if error.get("message") in HINTS:
+        print(f"    {HINTS[error['message']]}", file=sys.stderr)
 
 
 def _value(document: Raw | None) -> Any:

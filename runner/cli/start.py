@@ -14,6 +14,7 @@ from runner.cli import complain
 from runner.cli.executors import executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
+from runner.cli.service import ServiceManager
 from runner.cli.signals import Signals
 from runner.cli.watching import watched
 from runner.clock import SystemClock
@@ -107,7 +108,8 @@ async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
     signals.install()
     try:
         async with watched(runner, outlet):
-            await runner.start()
+            with ServiceManager(runner, os.environ):
+                await runner.start()
     except asyncio.CancelledError:
         if not signals.have_ended_it:
             raise

@@ -17,7 +17,7 @@ from runner.connection.link import Link
 from runner.connection.retry import greatest_age, retry_delay
 from runner.connection.transport import Socket, Transport
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import ConnectionFailure, FailureKind, Observer, Observers
+from runner.observe.observers import FailureKind, Observers
 from runner.protocol.codec import MalformedMessage, UnknownMessage, decode_broker_message
 from runner.protocol.messages import BrokerMessage, Info, InfoRequest, RunnerRegistered
 from runner.scope import OnCrash, Scope
@@ -174,20 +174,16 @@ class ConnectionEffects:
             self._opened = await self._transport.open(self._identity.current)
         except Refused as refusal:
             self.refusal = refusal
-            self._tell_failure(FailureKind.REFUSED, str(refusal), refusal.status)
+            self._observers.connection_failed(FailureKind.REFUSED, str(refusal), refusal.status)
             self._post(ConnectionEvent.REFUSED, number, str(refusal))
         except Unreachable as failure:
             self._counters.add(Count.CONNECTIONS_UNREACHABLE)
-            self._tell_failure(FailureKind.UNREACHABLE, str(failure), failure.status)
+            self._observers.connection_failed(FailureKind.UNREACHABLE, str(failure), failure.status)
             log.warning("Failed to connect to broker: %s - retrying...", failure)
             self._post(ConnectionEvent.UNREACHABLE, number, str(failure))
         else:
             log.info("Connected to broker")
             self._post(ConnectionEvent.ACCEPTED, number, "")
-
-    def _tell_failure(self, kind: FailureKind, why: str, code: int | None) -> None:
-        if self._observers:
-            self._observers.tell(Observer.on_connection_failed, ConnectionFailure(kind, why, code))
 
     async def _abandon_opening(self) -> None:
         """End an attempt that is under way. One that has just succeeded leaves a socket for its successor."""
@@ -234,7 +230,7 @@ class ConnectionEffects:
 
     def _lost(self, lost: ConnectionLost) -> None:
         self._counters.add(Count.CONNECTIONS_LOST)
-        self._tell_failure(FailureKind.LOST, str(lost), lost.code)
+        self._observers.connection_failed(FailureKind.LOST, str(lost), lost.code)
         log.warning("Disconnected from broker: %s", lost)
         if lost.code == 1000:
             self._identity.evicted()
@@ -267,7 +263,7 @@ class ConnectionEffects:
     def _registration_overdue(self) -> None:
         self._counters.add(Count.CONNECTIONS_LOST)
         why = f"the broker did not register this runner within {REGISTRATION_TIMEOUT:g} s"
-        self._tell_failure(FailureKind.LOST, why, None)
+        self._observers.connection_failed(FailureKind.LOST, why, None)
         log.warning("Disconnected from broker: %s", why)
         self._post(ConnectionEvent.LOST, self._number, why)
 

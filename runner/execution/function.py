@@ -110,8 +110,10 @@ class FunctionExecutor(Generic[S]):
         context = TaskContext(request.task_id, request.task_type, request.log, request.n8n, request.print)
         try:
             returned = await self._function(settings, context)
-        except (TaskFailed, N8nRefused) as failure:
-            raise _as_failure(failure) from failure
+        except TaskFailed:
+            raise
+        except N8nRefused as refused:
+            raise TaskFailed(refused.message, refused.description) from refused
         except Exception as error:
             request.log.exception("%s raised an exception", self._name)
             text = str(error)
@@ -135,19 +137,15 @@ class FunctionExecutor(Generic[S]):
     def _write(self, returned: object) -> Outcome:
         """What the function has returned, as JSON that may be spliced into a message."""
         try:
-            if not isinstance(returned, Outcome):
-                return Outcome(
-                    check_json(memoryview(returned), STRING_CEILING)
-                    if isinstance(returned, Raw)
-                    else write_json(returned)
-                )
-            for part in (returned.result, returned.custom_data, returned.static_data):
-                if part is not None:
-                    check_json(memoryview(part), STRING_CEILING)
+            match returned:
+                case Outcome():
+                    for part in (returned.result, returned.custom_data, returned.static_data):
+                        if part is not None:
+                            check_json(memoryview(part), STRING_CEILING)
+                    return returned
+                case Raw():
+                    return Outcome(check_json(memoryview(returned), STRING_CEILING))
+                case _:
+                    return Outcome(write_json(returned))
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise TaskFailed(f"What {self._name} returned cannot be sent as JSON: {error}") from error
-        return returned
-
-
-def _as_failure(error: TaskFailed | N8nRefused) -> TaskFailed:
-    return error if isinstance(error, TaskFailed) else TaskFailed(error.message, error.description)

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from runner.clock import Alarm, Clock
-from runner.observe.observers import ConnectionFailure, Observer, TaskFinished, TaskStarted
+from runner.observe.events import ConnectionFailure, TaskFinished, TaskStarted
+from runner.observe.observers import Observer
 from runner.scope import Scope
 from statemachine import Entry
 

@@ -9,16 +9,8 @@ from collections.abc import Sequence
 import attrs
 
 from runner.clock import Clock
-from runner.observe.observers import (
-    ConnectionFailure,
-    FailureKind,
-    Observer,
-    OfferAccepted,
-    TaskFinished,
-    TaskOutcome,
-    TaskStarted,
-    TaskTurnedAway,
-)
+from runner.observe.events import ConnectionFailure, OfferAccepted, TaskFinished, TaskStarted, TaskTurnedAway
+from runner.observe.observers import FailureKind, Observer, TaskOutcome
 from statemachine import Entry
 
 SLICE = 5.0

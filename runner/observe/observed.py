@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import ExecutorStatus
 from runner.observe.counters import Count
-from runner.observe.observers import Observer, RunningTask
+from runner.observe.observers import Observer
 from runner.observe.readiness import Readiness
 from statemachine import ConnectionState, Entry
+
+if TYPE_CHECKING:  # made only when somebody asks
+    from runner.observe.events import RunningTask
 
 
 class Observed(Protocol):

@@ -15,7 +15,8 @@ from opentelemetry.trace import TracerProvider as AnyTracerProvider
 
 import runner
 from runner.clock import Clock, SystemClock
-from runner.observe.observers import Observer, TaskFinished, TaskOutcome
+from runner.observe.events import TaskFinished
+from runner.observe.observers import Observer, TaskOutcome
 
 NANOSECONDS = 1_000_000_000
 

@@ -21,7 +21,7 @@ import attrs
 
 from runner.clock import Alarm, Clock
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import Observer, Observers, OfferAccepted
+from runner.observe.observers import Observers
 from runner.protocol.messages import RejectReason, TaskOffer
 
 VALIDITY = 5.0
@@ -135,8 +135,7 @@ class Offers:
             return RejectReason.OFFER_EXPIRED
         if self._free_slots() < 1:
             return RejectReason.NO_SLOTS
-        if self._observers:
-            self._observers.tell(Observer.on_offer_accepted, OfferAccepted(offer_id, now - offer.made))
+        self._observers.offer_accepted(offer_id, now - offer.made)
         return None
 
     def _offer(self) -> None:

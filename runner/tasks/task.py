@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -15,15 +15,7 @@ from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
 from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import (
-    Observer,
-    Observers,
-    RunningTask,
-    TaskFinished,
-    TaskIdentity,
-    TaskOutcome,
-    TaskStarted,
-)
+from runner.observe.observers import Observer, Observers, TaskIdentity, TaskOutcome
 from runner.protocol.codec import payload_limit
 from runner.protocol.messages import (
     LOG_NODE_OUTPUT,
@@ -41,6 +33,9 @@ from runner.tasks.origin import Origin
 from runner.tasks.questions import Questions
 from runner.tasks.task_log import SAYS_IT, TaskLog
 from statemachine import TaskEffect, TaskEvent, TaskMachine, TaskState
+
+if TYPE_CHECKING:  # made only when somebody observes
+    from runner.observe.events import RunningTask, TaskFinished
 
 log = logging.getLogger(__name__)
 user_log = logging.getLogger("runner.user_code")
@@ -138,6 +133,8 @@ class TaskInFlight:
 
     def seen(self) -> RunningTask:
         """The task as others may see it."""
+        from runner.observe.events import RunningTask
+
         age = self._clock.now() - self._accepted_at
         return RunningTask(self._identity(), self.state.value, age, self._settings_bytes)
 
@@ -209,6 +206,8 @@ class TaskInFlight:
     def _start_execution(self) -> None:
         self._started_at = self._clock.now()
         if self._observers:
+            from runner.observe.events import TaskStarted
+
             waited = self._started_at - self._accepted_at
             self._observers.tell(Observer.on_task_started, TaskStarted(self._identity(), waited, self._settings_bytes))
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
@@ -296,6 +295,8 @@ class TaskInFlight:
 
     def _finished(self) -> TaskFinished:
         """What is told of its end."""
+        from runner.observe.events import TaskFinished
+
         now, failure = self._clock.now(), self._failure
         started = now if self._started_at is None else self._started_at
         line = None if failure is None else failure.details.get("lineNumber")

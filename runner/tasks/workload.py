@@ -6,13 +6,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.clock import Alarm, Clock
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
-from runner.observe.observers import Observer, Observers, RunningTask, TaskIdentity, TaskTurnedAway
+from runner.observe.observers import Observers, TaskIdentity
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -29,6 +29,9 @@ from runner.protocol.messages import (
 from runner.tasks.served import ServedType
 from runner.tasks.task import Channel, TaskInFlight
 from runner.tasks.task_log import SAYS_IT, TaskLog
+
+if TYPE_CHECKING:  # made only when somebody observes
+    from runner.observe.events import RunningTask
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +176,7 @@ class TaskWorkload:
         reason = self._why_not(message, served)
         if reason is not None:
             self._counters.add(Count.TASKS_REJECTED)
-            if self._observers:
-                self._observers.tell(Observer.on_task_rejected, TaskTurnedAway(message.task_id, reason))
+            self._observers.task_rejected(message.task_id, reason)
             _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
         elif served is not None and self._channel is not None:

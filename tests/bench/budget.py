@@ -53,7 +53,7 @@ BUDGETS = (
     Budget("faults-zygote", "page faults of the zygote, a tiny task", 0.12, is_steady=True),
     Budget("faults-worker", "page faults of the worker, a tiny task", 0.05, is_steady=True),
     Budget("messages", "messages to the broker, a tiny task", 0.01, is_steady=True),
-    Budget("modules", "modules that `start` imports", 0.02, is_steady=True),
+    Budget("modules", "modules that `start` imports", 0.03, is_steady=True),
     Budget("calls-runner", "system calls of the runner, a tiny task", 0.08),
     Budget("calls-zygote", "system calls of the zygote, a tiny task", 0.08),
     Budget("calls-worker", "system calls of the worker, a tiny task", 0.03),

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -70,6 +71,7 @@ def description() -> dict[str, str | float]:
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "kernel": platform.release(),
+        "date": datetime.now(UTC).date().isoformat(),
         "load": round(os.getloadavg()[0], 2),
     }
 

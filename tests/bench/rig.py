@@ -42,16 +42,19 @@ class Flow:
 class Runner:
     """`n8n-runner start`, as a process, for as long as the block lasts; all it has started is gone after it."""
 
-    def __init__(self, concurrency: int, *, under: Sequence[str] = (), **variables: str) -> None:
+    def __init__(
+        self, concurrency: int, *, under: Sequence[str] = (), limits: BrokerLimits = LIMITS, **variables: str
+    ) -> None:
         """A runner that is not started yet.
 
         Parameters:
             under: the beginning of the command that it is started with, such as a tracer's.
+            limits: the broker's.
             variables: come without N8N_RUNNERS_ before them.
         """
         self._under = under
         self._settings = {"MAX_CONCURRENCY": str(concurrency), "AUTH_TOKEN": AUTH_TOKEN, **variables}
-        self._broker = EmbeddedBroker(AUTH_TOKEN, limits=LIMITS)
+        self._broker = EmbeddedBroker(AUTH_TOKEN, limits=limits)
         self._household = Household()
         self._started: subprocess.Popen[bytes] | None = None
 

@@ -23,7 +23,7 @@ WIDTHS = [320, 375, 768, 1280]
 
 @pytest.fixture
 async def runner(broker: EmbeddedBroker) -> TaskRunner:
-    return TaskRunner(config_for(broker, max_concurrency=4))
+    return TaskRunner(config_for(broker, max_concurrency=4, graceful_shutdown_timeout=0.1))
 
 
 async def test_the_page_follows_the_connection_as_its_broker_stops_and_starts(clock: ManualClock) -> None:

@@ -87,7 +87,7 @@ FAULTS = (
     Fault("workers killed", "SIGKILL for half of them", AT_ONCE, machine.deaths_of_workers, PROCESS),
     Fault("waiting workers killed", "SIGKILL", AT_ONCE, machine.deaths_of_waiting_workers, quiet=True),
     Fault("runner stopped", "SIGSTOP past the heartbeat", "SIGCONT", machine.a_stopped_runner, SILENCE),
-    Fault("log unread", "writing blocks past the heartbeat", "read on", machine.an_unread_log, SILENCE),
+    Fault("log unread", "more than is kept for it", "read on", machine.an_unread_log),
     Fault("zygote stopped", "SIGSTOP for a second", "SIGCONT", machine.a_stopped_zygote, NO_HANGMAN),
     Fault("zygote hangs", "SIGSTOP, and a reset", NOTICED, machine.a_zygote_stopped_for_good, CONNECTION | PROCESS),
     # The machine

@@ -172,6 +172,16 @@ def test_items_are_paired_in_code_for_each_item(code: Path, tmp_path: Path) -> N
     assert [item["json"] for item in json.loads(done.stdout)] == [{"n": 1, "index": 0}, {"n": 2, "index": 1}]
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"), [("return _('Orders').all()", "--node NAME=FILE"), ("return [_env['HOME']]", "--env NAME")]
+)
+def test_what_was_not_given_is_told_with_the_option_that_gives_it(code: Path, text: str, hint: str) -> None:
+    code.write_text(text)
+    done = run_command("run", str(code))
+    assert done.returncode == 1
+    assert hint in done.stderr.splitlines()[-1]
+
+
 # What cannot be used
 
 

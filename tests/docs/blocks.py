@@ -28,7 +28,9 @@ PAGES = sorted(
 MARK = re.compile(r"<!-- (file|program|until|run by|not run|diagram): (.*?) -->")
 FENCE = re.compile(r"^(?P<fence>```+|~~~+|:::+)(?P<language>.*)$")
 IN_A_LIST = re.compile(r"^(?:[-*]|\d+\.) ")
-COMMAND = re.compile(r"^(?:[A-Z][A-Z0-9_]*=\S* )*(?:export|cd|make|pip|python3?|n8n-runner|n8n|npm|docker|systemctl)\b|^[~/]")
+COMMAND = re.compile(
+    r"^(?:[A-Z][A-Z0-9_]*=\S* )*(?:export|cd|make|pip|python3?|n8n-runner|n8n|npm|docker|systemctl)\b|^[~/]"
+)
 
 
 @attrs.frozen

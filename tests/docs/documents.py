@@ -40,7 +40,7 @@ def blocks(page: str) -> list[Block]:
 
 def is_python(block: AnyBlock) -> bool:
     """Whether a block is a program or a file of tests."""
-    return block.language == "python" and not block.marks.keys() & {"file", "run by", "not run"}
+    return block.language == "python" and ("program" in block.marks or Block(block.code, None).test_count > 0)
 
 
 def suites(page: str) -> list[Block]:

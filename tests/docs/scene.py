@@ -57,7 +57,8 @@ class Scene:
         _, *parts = re.split(r"^\$ ", transcript, flags=re.MULTILINE)
         commands, expected = zip(*(part.split("\n", 1) for part in parts), strict=True)
         script = "".join(
-            f"{command}\ncode=$?; [ $code = 0 ] || echo \"[exit code $code]\"; echo '{BETWEEN}'\n" for command in commands
+            f"{command}\ncode=$?; [ $code = 0 ] || echo \"[exit code $code]\"; echo '{BETWEEN}'\n"
+            for command in commands
         )
         _, output = await self._bash(script)
         *printed, _ = output.split(f"{BETWEEN}\n")

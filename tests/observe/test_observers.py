@@ -242,7 +242,7 @@ async def test_a_stall_is_told(broker: EmbeddedBroker) -> None:
 
 
 async def test_the_executor_tells_its_processes(broker: EmbeddedBroker) -> None:
-    runner = TaskRunner(config_for(broker, max_concurrency=1))
+    runner = TaskRunner(config_for(broker, max_concurrency=1, graceful_shutdown_timeout=0.1))
     assert runner.executor_status.layers == ()
     async with runner:
         task = broker.request(code_settings("print('on')\nimport time\ntime.sleep(600)"))

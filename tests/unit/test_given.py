@@ -116,6 +116,8 @@ def test_the_nodes_that_code_needs_are_all_if_its_text_does_not_show_which(
         ("import math, json as j\nreturn j.dumps(math.pi)", False),
         ("import a.b\na.b.c.d()", False),
         ("x = {}\nx.update(y)\nx.get('a'); 'a'.upper(); [].append(1)", False),
+        ("frame.to_dict(orient='records')", False),
+        ("item.json.get('a')", True),
         ("_items[0].json", True),
         ("item.name", True),
         ("_items[0]['json'].name", True),

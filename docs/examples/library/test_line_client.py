@@ -41,7 +41,7 @@ class LineServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
         assert await reader.readline() == f"HELLO {TOKEN}\n".encode()
-        writer.writelines(f"{answer}\n".encode() for answer in self.answers)
+        writer.write("".join(f"{answer}\n" for answer in self.answers).encode())
         self.connections.put_nowait((reader, writer))
 
     async def ready_client(self) -> Connection:

@@ -32,7 +32,7 @@ from runner import (
 )
 from runner.broker import CallFailed, EmbeddedBroker, EndOfTask, NodeTypeWanted
 from runner.broker.local import Execution, LocalNode, LocalService, NoHttp
-from statemachine import ConnectionState, Entry
+from statemachine import CONNECTION, ConnectionState, Entry
 
 
 async def seed_example() -> None:
@@ -121,6 +121,7 @@ async def with_an_executor(config: TaskRunnerConfig) -> None:
         assert_type(runner.counters[Count.TASKS_DONE], int)
         assert_type(runner.journal, tuple[Entry, ...])
         assert_type(runner.path, tuple[str, ...])
+        assert_type(CONNECTION.to_svg(runner.state, runner.journal), str)
         assert_type(runner.running_tasks + runner.open_offers, int)
         assert_type(runner.readiness, Readiness)
         assert_type(runner.readiness.is_ready, bool)

@@ -141,17 +141,22 @@ def _calls(module: ast.Module) -> Iterator[ast.Call]:
 
 
 def _reads_attributes(module: ast.Module) -> bool:
-    """Whether there is an attribute that could be a key of data: none of a module's, and none that builtins have."""
+    """Whether there is an attribute that could be a key of data.
+
+    None is that of a module, nor what builtins have; nor what is called, since data has nothing to call.
+    """
+    called = {id(node.func) for node in ast.walk(module) if isinstance(node, ast.Call)}
     modules = {
         alias.asname or alias.name.partition(".")[0]
         for node in ast.walk(module)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    for node in ast.walk(module):
-        if isinstance(node, ast.Attribute) and node.attr not in _OF_BUILTINS and _root(node) not in modules:
-            return True
-    return False
+    return any(
+        node.attr not in _OF_BUILTINS and id(node) not in called and _root(node) not in modules
+        for node in ast.walk(module)
+        if isinstance(node, ast.Attribute)
+    )
 
 
 def _root(node: ast.expr) -> str:

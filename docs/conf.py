@@ -68,9 +68,7 @@ def resolve(app: Any, env: Any, node: Any, content: nodes.Node) -> nodes.Node | 
         return None
     target = node.get("reftarget", "")
     if target in HOMES:
-        return env.get_domain("py").resolve_xref(  # type: ignore[no-any-return]
-            env, node["refdoc"], app.builder, "obj", HOMES[target], node, content
-        )
+        return env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", HOMES[target], node, content)
     return None if target.partition(".")[0] in OURS else content
 
 

@@ -18,6 +18,7 @@ import pytest
 from runner.broker import EmbeddedBroker
 from runner.cli import build_parser
 from runner.config import variables
+from runner.diagnosis.settings import N8N_SIDE
 from tests.docs.blocks import PAGES, Block, blocks_in, blocks_of, text_of
 from tests.docs.documents import Block as Suite
 from tests.docs.documents import check_tests, is_python, suites
@@ -34,18 +35,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 RUN_AS_A_WHOLE = {"docs/code-node.md": "tests/runner/test_given.py"}
 """Pages whose blocks are all made from a table, with the tests that run its rows."""
 
-OF_N8N = {
-    "N8N_BLOCK_ENV_ACCESS_IN_NODE",
-    "N8N_RUNNERS_MODE",
-    "N8N_RUNNERS_BROKER_PORT",
-    "N8N_RUNNERS_BROKER_LISTEN_ADDRESS",
-    "N8N_RUNNERS_TASK_REQUEST_TIMEOUT",
-    "N8N_RUNNERS_GRANT_TOKEN_TTL",
-    "N8N_RUNNERS_MAX_OLD_SPACE_SIZE",
-    "N8N_GRACEFUL_SHUTDOWN_TIMEOUT",
-    "N8N_RUNNERS_ENABLED",
-    "N8N_SCRIPTS",
-}
+OF_OTHERS = N8N_SIDE | {"N8N_GRACEFUL_SHUTDOWN_TIMEOUT", "N8N_BLOCK_ENV_ACCESS_IN_NODE", "N8N_SCRIPTS"}
 """Variables of n8n's side that the pages may name, and one of the Makefile's."""
 
 OURS = {variable.name for _, variable in variables()}
@@ -127,7 +117,7 @@ def test_every_file_is_used_by_a_command(block: Block) -> None:
 
 @pytest.mark.parametrize(
     ("page", "suite"),
-    [(page, suite) for page in PAGES if page not in RUN_AS_A_WHOLE for suite in suites(page)],
+    [(page, suite) for page in PAGES for suite in suites(page)],
     ids=lambda each: str(getattr(each, "title", each)),
 )
 def test_the_tests_of_a_page_pass(page: str, suite: Suite, tmp_path: Path) -> None:
@@ -159,7 +149,7 @@ def test_every_command_of_ours_has_such_arguments(block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_variable_exists(page: str) -> None:
     named = set(re.findall(r"\bN8N_[A-Z0-9_]*[A-Z0-9]\b", text_of(page)))
-    assert {name for name in named if name.removesuffix("_FILE") not in OURS | OF_N8N} == set()
+    assert {name for name in named if name.removesuffix("_FILE") not in OURS | OF_OTHERS} == set()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -95,7 +95,8 @@ not start unless all are complete; `N8N_RUNNERS_LANGUAGE=full` needs them all as
 
 Code asks n8n for data of its own execution and for a few functions ([what code is given](code-node.md)). It does so
 over the one socket that its process has, to the runner, which believes nothing of it. What is asked comes in parts that
-are checked one by one. The functions are those that n8n serves to task runners; any other ends the task. It is the
+are checked one by one. The functions are those that n8n serves to task runners; any other ends the task, and so does a
+question of another shape than an honest process gives it: n8n itself would end on some, or stand still. It is the
 runner that puts the task's id to each question, so that none is about another task. HTTP requests are made by n8n, as
 those of JavaScript code, and so also where tasks have no network of their own. Neither tokens nor credentials come near
 the code.

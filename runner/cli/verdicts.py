@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from runner.execution.sandbox.findings import Finding
+from runner.observe.logs import harmless
 
 Form = Callable[[Sequence["Checked"]], str]
 
@@ -35,7 +36,7 @@ def _block(code: Checked, finding: Finding) -> str:
     parts = [_line(code, finding)]
     if 0 < finding.line <= len(lines):
         source = lines[finding.line - 1]
-        parts.append(f"    {source.rstrip()}")
+        parts.append(f"    {_shown(source.rstrip())}")
         if finding.column:
             before = "".join("\t" if character == "\t" else " " for character in source[: finding.column - 1])
             parts.append(f"    {before}^")
@@ -56,7 +57,7 @@ def as_lines(codes: Sequence[Checked]) -> str:
 
 def _line(code: Checked, finding: Finding) -> str:
     where = [code.name, *(str(number) for number in (finding.line, finding.column) if number)]
-    return f"{':'.join(where)}: error: {_one_line(finding.message)}"
+    return _shown(f"{':'.join(where)}: error: {_one_line(finding.message)}")
 
 
 def as_json(codes: Sequence[Checked]) -> str:
@@ -92,6 +93,11 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _shown(text: str) -> str:
+    """Others' text for a terminal, which nothing in it may steer; tabs are left, as the mark below counts on them."""
+    return "\t".join(map(harmless, text.split("\t")))
 
 
 def _one_line(text: str) -> str:

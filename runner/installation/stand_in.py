@@ -7,8 +7,10 @@ runner instead, in the very interpreter that n8n-runner is installed in; nothing
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -76,8 +78,7 @@ class StandIn(NamedTuple):
         try:
             for path, text in self.files(python).items():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-            (self.folder / PYTHON).chmod(0o755)
+                _put(path, text)
         except OSError as error:
             raise _cannot_change(self.folder, error) from error
 
@@ -109,6 +110,23 @@ class StandIn(NamedTuple):
                 f"{self.folder} is there, and was not made by n8n-runner: this n8n has a Python runner. "
                 "It is left alone. Move it away first, or use external mode"
             )
+
+
+def _put(path: Path, text: str) -> None:
+    """Put a script in a place, all at once, and in place of what is there.
+
+    That may be a link, as `.venv/bin/python` is one to the machine's own Python where somebody has made a real
+    environment there: what it leads to is not to be written to.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o755 if path.name == PYTHON.name else 0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
 
 
 def _first_lines(python: str) -> str:

@@ -41,7 +41,7 @@ def may_read(host: str, names: AbstractSet[str]) -> bool:
         return False
     if _is_address(name) or "." not in name or name in {each.lower() for each in names}:
         return True
-    return name.endswith(PRIVATE_SUFFIXES) or ".svc." in name
+    return name.endswith(PRIVATE_SUFFIXES)
 
 
 def _without_port(host: str) -> str:

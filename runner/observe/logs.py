@@ -18,7 +18,8 @@ from runner.observe.observers import TaskIdentity
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "warning": logging.WARNING}
 """N8N_RUNNERS_LAUNCHER_LOG_LEVEL as the standard library knows it; what is not here is an error."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What breaks lines, steers terminals, or has a line shown in another order than it is written in."""
 
 LINE_LIMIT = 4000
 """How much of a message is logged, in characters: tasks can print megabytes."""
@@ -43,6 +44,11 @@ def task_of(record: logging.LogRecord) -> TaskIdentity | None:
 def known_of(task: TaskIdentity) -> Iterator[tuple[str, str]]:
     """What is known about a task."""
     return ((name, value) for name, value in attrs.asdict(task).items() if value != "unknown")
+
+
+def harmless(text: str) -> str:
+    """A text as one line that a terminal only shows."""
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class LineFormatter(logging.Formatter):
@@ -71,7 +77,7 @@ class LineFormatter(logging.Formatter):
         if task is not None and not getattr(record, "names_task", False):
             ids = [f"{name.removesuffix('_id')}={value}" for name, value in known_of(task) if name.endswith("_id")]
             message += f" [{' '.join(ids)}]"
-        record.message = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], message)
+        record.message = harmless(message)
         return super().formatMessage(record)
 
 

@@ -156,9 +156,10 @@ class StatusServer:
         """The handler, for those who come by a name that is ours."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if may_read(request.host, self._names):
+            host = request.headers.get("Host", "")  # not request.host, which asks DNS, and waits, where there is none
+            if may_read(host, self._names):
                 return await handler(request)
-            return web.Response(text=FOREIGN_NAME.format(host=request.host), status=403)
+            return web.Response(text=FOREIGN_NAME.format(host=host), status=403)
 
         return guarded
 

@@ -339,15 +339,18 @@ def _outcome(returned: Raw | Outcome, limit: int) -> Outcome:
 
     Raises:
         TypeError: it is not what an executor may return.
-        TaskFailed: the result has more than `limit` bytes.
+        TaskFailed: the result, with what is left beside it, has more than `limit` bytes. All of it is one message: one
+            that is too long costs the connection, and with it all tasks of others.
     """
     if not isinstance(returned, Raw | Outcome):
         raise TypeError(f"an executor has to return msgspec.Raw or an Outcome, not {type(returned).__name__}")
     outcome = returned if isinstance(returned, Outcome) else Outcome(returned)
-    size = len(memoryview(outcome.result))
+    beside = sum(len(memoryview(part)) for part in (outcome.custom_data, outcome.static_data) if part is not None)
+    size = len(memoryview(outcome.result)) + beside
     if size > limit:
+        what = "The result, with the custom and static data beside it," if beside else "The result"
         raise TaskFailed(
-            f"The result is too large: it has {size} bytes, and at most {limit} can be sent to n8n",
+            f"{what} is too large: it has {size} bytes, and at most {limit} can be sent to n8n",
             "N8N_RUNNERS_MAX_PAYLOAD says how large a message may be; n8n itself takes at most 512 MiB.",
         )
     return outcome

@@ -192,3 +192,12 @@ def test_where_confinement_is_required_there_is_no_verdict_without_it(
     assert found("return []") == []
     with pytest.raises(SandboxFailed, match="files: no Landlock"):
         found("return []", confinement="required")
+
+
+def test_no_file_steers_the_terminal_of_who_checks_it(tmp_path: Path) -> None:
+    file = tmp_path / "hostile.py"
+    file.write_text('x = ().__class__, "\x1b]0;owned\x07\u202e"\n', encoding="utf-8")
+    for form in ("text", "lines"):
+        done = run_command("check", "--format", form, str(file))
+        assert done.returncode == 1
+        assert not re.search("[\x1b\x07\u202e]", done.stdout)

@@ -275,3 +275,19 @@ def test_what_is_no_file_of_the_launchers_is_refused(tmp_path: Path, text: str) 
     done = run_command("launcher-config", "--merge", str(file))
     assert (done.returncode, done.stdout) == (2, "")
     assert str(file) in done.stderr
+
+
+def test_what_a_link_in_the_folder_leads_to_is_not_written_to(tmp_path: Path) -> None:
+    stand_in = StandIn(tmp_path / "folder")
+    stand_in.make(sys.executable)
+    python = tmp_path / "python-of-the-machine"
+    python.write_text("real")
+    python.chmod(0o700)
+    place = tmp_path / "folder" / ".venv" / "bin" / "python"
+    place.unlink()
+    place.symlink_to(python)
+    stand_in.make(sys.executable)
+    assert (python.read_text(), python.stat().st_mode & 0o777) == ("real", 0o700)
+    assert not place.is_symlink()
+    assert place.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in place.parent.iterdir()] == ["python"]

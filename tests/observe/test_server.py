@@ -273,6 +273,7 @@ async def test_a_name_that_is_far_too_long_is_cut(broker: EmbeddedBroker, runner
         ("evil.example:5681", False),
         ("127.0.0.1.evil.example", False),
         ("localhost.evil.example", False),
+        ("rebound.svc.evil.example", False),
         ("runner.example.com.evil.example", False),
         ("", False),
     ],
@@ -291,6 +292,20 @@ async def test_what_tells_of_workflows_is_kept_from_names_that_are_not_ours(runn
             assert response.status == 200
         async with session.get("/healthz", headers={"Host": "evil.example"}) as response:
             assert response.status == 200
+
+
+async def test_who_names_no_host_costs_no_question_to_dns(runner: TaskRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(*_: object) -> str:
+        raise AssertionError("the event loop would wait for DNS")
+
+    monkeypatch.setattr(socket, "getfqdn", waits)
+    async with served(runner) as session:
+        url = session._base_url
+        assert url is not None
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET /status HTTP/1.0\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"403"
+        writer.close()
 
 
 async def test_every_answer_forbids_to_be_framed_mixed_or_kept(runner: TaskRunner) -> None:

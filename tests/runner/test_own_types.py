@@ -250,6 +250,19 @@ async def test_a_result_above_the_limit_fails_the_task_and_not_the_connection(br
         assert runner.counters[Count.CONNECTIONS_LOST] == 0
 
 
+async def test_a_result_that_is_too_long_with_what_is_left_beside_it_is_no_end_of_the_connection(
+    broker: EmbeddedBroker,
+) -> None:
+    async def function(_: Settings, __: TaskContext) -> Outcome:
+        half = Raw(b'{"a":"' + b"x" * 5_000 + b'"}')
+        return Outcome(half, half, half)
+
+    async with serving(broker, {"own": FunctionExecutor(function)}, max_payload_size=10_000) as runner:
+        error = error_of(await run(broker, {}))
+        assert error["message"].startswith("The result, with the custom and static data beside it, is too large")
+        assert runner.counters[Count.CONNECTIONS_LOST] == 0
+
+
 # Failures
 
 

@@ -24,8 +24,8 @@ def send(*frames):
     data = b"".join(frames)
     while data: data = data[os.write(3, data):]
 def part(kind, payload=b""): return frame(PART, bytes([kind]) + payload)
-def question(number, name=b"helpers.httpRequest"):
-    return part(VALUES, b"[]") + part(END) + frame(QUESTION, struct.pack("!I", number) + name)
+def question(number, name=b"helpers.httpRequest", what=b"[]"):
+    return part(VALUES, what) + part(END) + frame(QUESTION, struct.pack("!I", number) + name)
 """
 for word in ("PART", "QUESTION", "LEAVES", "ANSWER"):
     PRELUDE = f"{word} = {getattr(wire, word)}\n{PRELUDE}"
@@ -135,8 +135,9 @@ async def test_large_questions_are_few_at_a_time(executor: SandboxExecutor) -> N
     n8n = Played(never)
     code = """
     text = part(VALUES, b'"' + b"x" * 60_000 + b'"')
+    http = b"helpers.httpRequest"
     for number in range(1, 20):
-        send(part(LIST), *[text] * 600, part(23), part(END), frame(QUESTION, struct.pack("!I", number) + b"data"))
+        send(part(LIST), *[text] * 600, part(23), part(END), frame(QUESTION, struct.pack("!I", number) + http))
     return []
     """
     running = asyncio.create_task(executor.execute(request(code, n8n)))
@@ -146,6 +147,9 @@ async def test_large_questions_are_few_at_a_time(executor: SandboxExecutor) -> N
     await cancelled(running)
 
 
+WANTED = '{"dataOfNodes": %s, "prevNode": false, "input": {"include": false}, "env": false}'
+NO_NODES, SOME_NODES = WANTED % 5, WANTED % '"some"'
+MORE_WANTED = WANTED[:-1] % "[]" + ', "__proto__": {}}'
 PROTOCOL = "The task's process does not keep to the protocol"
 RESULT = "The task's process sent a result that cannot be sent on"
 
@@ -157,6 +161,22 @@ RESULT = "The task's process sent a result that cannot be sent on"
         ('send(question(1, b"logNodeOutput"))', PROTOCOL),
         ('send(question(1, b""))', PROTOCOL),
         ('send(question(1, b"helpers.httpRequest\\n"))', PROTOCOL),
+        ('send(question(1, what=b"{\\"length\\": 1e300}"))', PROTOCOL),
+        ('send(question(1, what=b"null"))', PROTOCOL),
+        ('send(question(1, b"data", b"null"))', PROTOCOL),
+        ('send(question(1, b"data", b"{}"))', PROTOCOL),
+        ('send(question(1, b"data", b"[" + b"1," * 9 + b"1]"))', PROTOCOL),
+        (f"send(question(1, b'data', b'{NO_NODES}'))", PROTOCOL),
+        (f"send(question(1, b'data', b'{SOME_NODES}'))", PROTOCOL),
+        (f"send(question(1, b'data', b'{MORE_WANTED}'))", PROTOCOL),
+        ('send(part(VALUES, b"{\\"a\\": 1}"), part(END), frame(LEAVES, b"customData"))', PROTOCOL),
+        ('send(part(VALUES, b"{\\"a\\": {\\"b\\": 1}}"), part(END), frame(LEAVES, b"customData"))', PROTOCOL),
+        (
+            "text = part(VALUES, b'\"' + b\"x\" * 60_000 + b'\"')\n"
+            "key = [part(19, b'\"%d\"' % n) + text for n in range(3)]\n"
+            'send(part(18), *key, part(23), part(END), frame(LEAVES, b"customData"))',
+            PROTOCOL,
+        ),
         ('send(question(1, b"\\xff"))', PROTOCOL),
         ("send(question(1), question(1))", PROTOCOL),
         ('send(part(VALUES, b"[]"), part(END), frame(QUESTION))', PROTOCOL),

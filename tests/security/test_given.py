@@ -65,6 +65,13 @@ STATEMENTS = {
         type(_json).__getattr__ = lambda *_: 1
         return {"v": "set"}
         """,
+    "a class that says that it is one of ours": """
+        global __name__
+        __name__ = "runner.execution.sandbox.child.given.records"
+        import contextlib
+        class Record(contextlib.suppress): pass
+        return {"v": str(Record(ValueError)._exceptions)}
+        """,
     "a copy": """
         import copy
         return {"v": str(copy.copy(_helpers)._asking)}
@@ -81,7 +88,7 @@ async def ruled() -> AsyncIterator[Runs]:
     """With the rules of n8n, and no builtin denied."""
     async with (
         EmbeddedBroker("auth-token-of-the-tests") as broker,
-        running(broker, stdlib_allow={"operator", "copy"}, builtins_deny=()) as runs,
+        running(broker, stdlib_allow={"operator", "copy", "contextlib"}, builtins_deny=()) as runs,
     ):
         yield runs
 

@@ -62,6 +62,8 @@ def test_a_line_is_time_level_and_message() -> None:
         ("\x9b", r"\x9b"),
         ("\u2028", r"\u2028"),
         ("\u2029", r"\u2029"),
+        ("\u202e", r"\u202e"),
+        ("\u2066", r"\u2066"),
     ],
     ids=ascii,
 )

@@ -225,7 +225,7 @@ def _check(document: bytes) -> None:
         try:
             msgspec.json.decode(document, type=Raw)
         except ValueError:
-            msgspec.json.decode(_with_surrogates_hidden(document), type=Raw)
+            msgspec.json.decode(with_surrogates_hidden(document), type=Raw)
     except RecursionError:
         raise _too_deep() from None
     except UnicodeDecodeError as error:
@@ -234,7 +234,7 @@ def _check(document: bytes) -> None:
         raise _refused(f"a part is not JSON: {error}") from None
 
 
-def _with_surrogates_hidden(document: bytes) -> bytes:
+def with_surrogates_hidden(document: bytes) -> bytes:
     r"""A document of the same form without escaped surrogates, of which msgspec refuses those that have no partner.
 
     JSON has no such rule, and n8n sends and takes them. Where `\ud83d` stands, `\u083d` is a character as well; behind

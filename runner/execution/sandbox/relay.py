@@ -14,6 +14,7 @@ from runner.errors import N8nRefused
 from runner.execution.executor import N8n
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.assembly import Assembly
+from runner.execution.sandbox.shapes import check_left, check_question
 from runner.protocol.messages import FUNCTIONS, LOG_NODE_OUTPUT
 from runner.scope import OnCrash, Scope
 
@@ -87,6 +88,7 @@ class Relay:
         if subject not in SUBJECTS or number in self._open:
             raise ValueError(f"the question {number} for {subject} may not be asked")
         what = self._complete()
+        check_question(subject, what)
         if self._is_closed:
             return
         self._open[number] = memoryview(what).nbytes
@@ -101,8 +103,9 @@ class Relay:
         """
         name = payload.decode("ascii")
         what = self._complete()
-        if name not in LEFT_BEHIND or memoryview(what)[:1].tobytes() != b"{":
+        if name not in LEFT_BEHIND:
             raise ValueError(f"{name} cannot be left behind")
+        check_left(name, what)
         self.left[name] = what
 
     def _complete(self) -> Raw:

@@ -82,7 +82,15 @@ def mark_code(app: Any, what: str, name: str, obj: object, options: object, line
                 lines[number:number] = [".. code-block:: python", ""]
 
 
+def leave_out_object(app: Any, doctree: nodes.document) -> None:
+    """Do not say of a class that it is an object."""
+    for paragraph in list(doctree.findall(nodes.paragraph)):
+        if paragraph.astext() == "Bases: object":
+            paragraph.parent.remove(paragraph)
+
+
 def setup(app: Any) -> None:
     """What Sphinx calls."""
+    app.connect("doctree-read", leave_out_object)
     app.connect("autodoc-process-docstring", mark_code)
     app.connect("missing-reference", resolve)

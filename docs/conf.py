@@ -73,13 +73,12 @@ def resolve(app: Any, env: Any, node: Any, content: nodes.Node) -> nodes.Node | 
 
 
 def mark_code(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Say of the indented blocks in the docstring of a module that they are Python."""
-    if what == "module":
-        begins = [n for n, line in enumerate(lines) if line.startswith("    ") and not lines[n - 1].strip()]
-        for number in reversed(begins):
-            before = next((line for line in reversed(lines[:number]) if line.strip()), "")
-            if not before.startswith("    "):
-                lines[number:number] = [".. code-block:: python", ""]
+    """Say of the indented blocks in a docstring that they are Python."""
+    begins = [n for n, line in enumerate(lines) if n and line.startswith("    ") and not lines[n - 1].strip()]
+    for number in reversed(begins):
+        before = next((line for line in reversed(lines[:number]) if line.strip()), "")
+        if not before.startswith((" ", ":", "..")):
+            lines[number:number] = [".. code-block:: python", ""]
 
 
 def leave_out_object(app: Any, doctree: nodes.document) -> None:

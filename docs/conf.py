@@ -73,16 +73,23 @@ def resolve(app: Any, env: Any, node: Any, content: nodes.Node) -> nodes.Node | 
 
 
 def mark_code(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Say of the indented blocks in the docstring of a module that they are Python."""
-    if what == "module":
-        begins = [n for n, line in enumerate(lines) if line.startswith("    ") and not lines[n - 1].strip()]
-        for number in reversed(begins):
-            before = next((line for line in reversed(lines[:number]) if line.strip()), "")
-            if not before.startswith("    "):
-                lines[number:number] = [".. code-block:: python", ""]
+    """Say of the indented blocks in a docstring that they are Python."""
+    begins = [n for n, line in enumerate(lines) if n and line.startswith("    ") and not lines[n - 1].strip()]
+    for number in reversed(begins):
+        before = next((line for line in reversed(lines[:number]) if line.strip()), "")
+        if not before.startswith((" ", ":", "..")):
+            lines[number:number] = [".. code-block:: python", ""]
+
+
+def leave_out_object(app: Any, doctree: nodes.document) -> None:
+    """Do not say of a class that it is an object."""
+    for paragraph in list(doctree.findall(nodes.paragraph)):
+        if paragraph.astext() == "Bases: object":
+            paragraph.parent.remove(paragraph)
 
 
 def setup(app: Any) -> None:
     """What Sphinx calls."""
+    app.connect("doctree-read", leave_out_object)
     app.connect("autodoc-process-docstring", mark_code)
     app.connect("missing-reference", resolve)

@@ -118,7 +118,7 @@ def test_every_file_is_used_by_a_command(block: Block) -> None:
 @pytest.mark.parametrize(
     ("page", "suite"),
     [(page, suite) for page in PAGES for suite in suites(page)],
-    ids=lambda each: str(getattr(each, "title", each)),
+    ids=lambda each: each if isinstance(each, str) else each.title,
 )
 def test_the_tests_of_a_page_pass(page: str, suite: Suite, tmp_path: Path) -> None:
     check_tests(suite, tmp_path)

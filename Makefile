@@ -8,7 +8,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 N8N_SCRIPTS ?= ../shared/n8n
 INSTALL = $(PIP) install --require-hashes
 
-.PHONY: setup demo test test-n8n test-chaos test-pythons simulate check soak docs dist pins clean
+.PHONY: setup demo test test-n8n test-wheel test-chaos test-pythons simulate check soak docs dist pins clean
 .PHONY: bench bench-check bench-where bench-growth bench-n8n
 
 setup: $(VENV)/.runtime
@@ -40,6 +40,9 @@ test: $(VENV)/.dev
 test-n8n: $(VENV)/.dev  ## against a real n8n, which the scripts in $(N8N_SCRIPTS) install and start
 	bash $(N8N_SCRIPTS)/setup.sh
 	N8N_SCRIPTS=$(N8N_SCRIPTS) $(BIN)/python -m pytest -s tests/n8n
+
+test-wheel: $(VENV)/.dev  ## the built wheel and sdist in fresh environments of every Python, with pipx and uvx
+	$(BIN)/python -m pytest tests/wheel
 
 test-chaos: $(VENV)/.dev  ## the real process under faults of the network and of the machine; takes a minute
 	$(BIN)/python -X dev -m pytest tests/chaos

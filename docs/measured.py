@@ -79,7 +79,7 @@ def in_words(curve: Mapping[str, Any]) -> str:
     half = curve["points"][len(curve["points"]) // 2 - 1 :]
     power = statistics.linear_regression([math.log(x) for x, _ in half], [math.log(y) for _, y in half]).slope
     begin, end = (f"{number(y)} {curve['unit']} at {number(x)}" for x, y in ((first, low), (last, high)))
-    return f"{begin} {curve['over']}, {end}; {steepness(power)} from {number(half[0][0])} on (power {power:.2f})."
+    return f"Over {curve['over']}: {begin}, {end}; {steepness(power)} from {number(half[0][0])} on (power {power:.2f})."
 
 
 def steepness(power: float) -> str:

@@ -7,6 +7,7 @@ RunnerError
   AuthenticationFailed        the task broker refused the credential
   UnsupportedPlatform         this operating system cannot run tasks
   SandboxFailed               tasks cannot be run here as the configuration asks for
+  ExtraMissing                what was asked for needs an extra that is not installed
   CannotListen                the status server's address cannot be had
   TaskFailed                  a task's own failure, as an executor reports it
   N8nRefused                  n8n did not do what it was asked to do on behalf of a task
@@ -98,6 +99,16 @@ class SandboxFailed(RunnerError):
         self.lacking = dict(lacking or {})
         layers = "; ".join(f"{layer}: {reason}" for layer, reason in self.lacking.items())
         super().__init__(f"{why} ({layers})" if layers else why)
+
+
+class ExtraMissing(RunnerError):
+    """`what` was asked for, and the `extra` of n8n-runner that it needs is not installed."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        """An error that says which `extra` is to be installed for `what`."""
+        self.extra = extra
+        self.what = what
+        super().__init__(f"{what} needs more than is installed: pip install n8n-runner[{extra}]")
 
 
 class CannotListen(RunnerError):

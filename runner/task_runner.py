@@ -80,26 +80,18 @@ class TaskRunner:
         self.on_idle_timeout: Callable[[], Awaitable[None]] | None = None
         """Called when there has been no task for `auto_shutdown_timeout`. The runner stops when it has returned."""
         self.config = config
-        self._counters = Counters()
-        self._observers = Observers(partial(self._counters.add, Count.OBSERVERS_FAILED))
+        self._counters = counters = Counters()
+        self._observers = observers = Observers(partial(counters.add, Count.OBSERVERS_FAILED))
         clock = clock or SystemClock()
         by_type = _executors(config, executor, executors)
-        self._executors = Executors(by_type, partial(self._counters.add, Count.CRASHES))
+        self._executors = Executors(by_type, partial(counters.add, Count.CRASHES))
         transport = transport or WebSocketTransport(config)
         entropy = entropy or random.SystemRandom()
-        self._workload = TaskWorkload(config, clock, self._counters, self._observers, by_type, entropy, self._idle)
+        self._workload = TaskWorkload(config, clock, counters, observers, by_type, entropy, self._idle)
         self._journal = Journal(clock.wall)
         self._mailbox = Mailbox()
         self._effects = ConnectionEffects(
-            config,
-            clock,
-            self._counters,
-            self._observers,
-            self._workload,
-            transport,
-            entropy,
-            self._mailbox.post,
-            self._crashed,
+            config, clock, counters, observers, self._workload, transport, entropy, self._mailbox.post, self._crashed
         )
         machine = ConnectionMachine(self._journal, (self._moved,))
         self._driver = Driver(machine, self._effects, self._mailbox, self._reached)

@@ -1,4 +1,4 @@
-"""The executor of a command: the usual one, from the process that was started ahead."""
+"""The executor of a command: the usual one, from the process that was started ahead, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -24,3 +24,19 @@ def executor_for(config: TaskRunnerConfig, zygote: Any) -> Executor:
     from runner.execution.sandbox.executor import SandboxExecutor
 
     return SandboxExecutor(config, spawned=zygote)
+
+
+def dask_executor_for(config: TaskRunnerConfig, zygote: Any, scheduler: str) -> Executor:
+    """What runs the tasks on a Dask cluster.
+
+    Parameters:
+        zygote: what `runner.cli` has started ahead, if it has: it is not needed.
+
+    Raises:
+        ExtraMissing: the extra `dask` is not installed.
+    """
+    if zygote is not None:
+        zygote.give_up()
+    from runner.execution.dask.executor import DaskExecutor
+
+    return DaskExecutor(config, scheduler)

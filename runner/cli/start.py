@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from runner.cli import complain
-from runner.cli.executors import executor_for
+from runner.cli.executors import dask_executor_for, executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
 from runner.cli.service import ServiceManager
@@ -20,6 +20,7 @@ from runner.cli.watching import watched
 from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
+from runner.execution.executor import Executor
 from runner.observe.logs import configure_logging
 from runner.observe.outlet import Outlet
 from runner.observe.stalls import StallWatch
@@ -51,7 +52,14 @@ class _Help(argparse.Action):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """`start` has no arguments, but a longer `--help`."""
+    """Where tasks run, and a longer `--help`."""
+    parser.add_argument(
+        "--executor",
+        choices=("sandbox", "dask"),
+        default="sandbox",
+        help="where tasks run: in processes of this machine (the default), or on a Dask cluster (the extra `dask`)",
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, such as tcp://10.0.0.5:8786")
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="show this, and all environment variables")
 
 
@@ -80,7 +88,7 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         with Outlet(sys.stdout) as outlet:
             configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
-            runner = TaskRunner(config, executor=executor_for(config, arguments.zygote))
+            runner = TaskRunner(config, executor=_executor(config, arguments))
             with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
                 return loop.run(_serve(runner, outlet))
     except ConfigurationError as error:
@@ -91,6 +99,19 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     except RunnerError as error:
         complain(str(error))
         return ExitCode.USAGE
+
+
+def _executor(config: TaskRunnerConfig, arguments: argparse.Namespace) -> Executor:
+    """What runs the tasks, as the command line says.
+
+    Raises:
+        ConfigurationError: a Dask cluster is asked for without its address, or the other way round.
+    """
+    if (arguments.executor == "dask") is not bool(arguments.scheduler):
+        raise ConfigurationError(["--executor dask and --scheduler ADDRESS belong together"])
+    if arguments.scheduler:
+        return dask_executor_for(config, arguments.zygote, arguments.scheduler)
+    return executor_for(config, arguments.zygote)
 
 
 async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:

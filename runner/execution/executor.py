@@ -175,3 +175,11 @@ class Limited(Protocol):
     @property
     def concurrency(self) -> int | None:
         """How many; None for the runner's `max_concurrency`. It may change: it is asked before each offer."""
+
+
+@runtime_checkable
+class Elastic(Limited, Protocol):
+    """An executor whose concurrency changes by itself, as its machines come and go."""
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """Call `on_change` from now on, on the event loop, whenever the concurrency has changed by itself."""

@@ -119,14 +119,13 @@ def _put(path: Path, text: str) -> None:
     environment there: what it leads to is not to be written to.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    made = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        made.chmod(0o755 if path.name == PYTHON.name else 0o644)
-        made.replace(path)
+        Path(name).chmod(0o755 if path.name == PYTHON.name else 0o644)
+        Path(name).replace(path)
     except BaseException:
-        made.unlink()
+        Path(name).unlink()
         raise
 
 

@@ -60,6 +60,15 @@ class LineFormatter(logging.Formatter):
     def __init__(self, layout: str = "%(asctime)s\t%(levelname)s\t%(message)s", times: str | None = None) -> None:
         """The form of n8n's own runner, unless another is given: time, level, message."""
         super().__init__(layout, times)
+        self._second, self._told = -1, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """The time, as the standard library has it, which takes its time: so what is the same in a second is kept."""
+        second = int(record.created)
+        if second != self._second:
+            self._told = super().formatTime(record, datefmt or self.default_time_format)
+            self._second = second
+        return self._told if datefmt else f"{self._told},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """The line: a message that is not too long, with its control characters escaped."""
@@ -122,7 +131,19 @@ def configure_logging(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(form, has_colours, is_terminal=stream.isatty()))
     logging.basicConfig(level=LEVELS.get(level, logging.ERROR), handlers=[handler], force=True)
+    _leave_out_what_is_not_shown()
     logging.getLogger("transitions").setLevel(logging.WARNING)  # the engine's own steps: the driver tells them better
+
+
+def _leave_out_what_is_not_shown() -> None:
+    """Have records come without what no form of the log has, in the ways that the standard library documents.
+
+    To find the line of code and the thread takes a third of the time of a line, and each task logs two.
+    """
+    logging._srcfile = None  # noqa: SLF001 - its documentation says so
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
 
 
 def _formatter(form: str, has_colours: bool, *, is_terminal: bool) -> logging.Formatter:

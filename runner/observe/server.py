@@ -146,6 +146,7 @@ class StatusServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/status", self._guarded(self._status))
         app.router.add_get("/inspect", self._guarded(self._page))
+        app.router.add_get("/inspect/", _page_without_slash)
         app.router.add_get("/inspect/events", self._guarded(self._events), allow_head=False)
         app.router.add_get("/inspect/{name:page.css|page.js|icon.svg}", self._guarded(self._file))
         app.router.add_get("/{path:.*}", _healthz)
@@ -211,6 +212,10 @@ class StatusServer:
 
 async def _healthz(_: web.Request) -> web.Response:
     return web.Response(text="OK")
+
+
+async def _page_without_slash(_: web.Request) -> web.Response:
+    return web.Response(status=308, headers={"Location": "../inspect"})  # relative: there may be a proxy in front
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -306,7 +306,7 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
     return tuple(
         _Field(
             name=attribute.name,
-            wire_name=_wire_name(attribute.name),
+            wire_name=wire_name(attribute.name),
             decoder=msgspec.json.Decoder(hints[attribute.name]),
             nested=attrs.has(hints[attribute.name]),
             optional=attribute.default is not attrs.NOTHING,
@@ -315,7 +315,7 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
     )
 
 
-def _wire_name(name: str) -> str:
+def wire_name(name: str) -> str:
     """`task_id` as it is written on the wire: `taskId`."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)

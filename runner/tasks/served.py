@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from runner.clock import Clock
-from runner.execution.executor import Executor, Limited
+from runner.execution.executor import Elastic, Executor, Limited
 from runner.observe.counters import Counters
 from runner.observe.observers import Observers
 from runner.protocol.messages import TaskOffer
@@ -41,6 +41,8 @@ class ServedType:
         self._limited = executor if isinstance(executor, Limited) else None
         self._max_concurrency = max_concurrency
         self.offers = Offers(name, clock, counters, observers, self._free_slots, send, entropy)
+        if isinstance(executor, Elastic):
+            executor.watch(self.offers.refresh)
 
     @property
     def slots(self) -> int:

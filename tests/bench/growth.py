@@ -33,6 +33,9 @@ RUNS = 3
 ONE_RUN_FROM = 50_000_000
 """What is at least as large is run once, in bytes."""
 
+LEAST_MEMORY = 0.1
+"""What is less cannot be told from noise, in MB."""
+
 PATIENCE = 300
 """How long a task may take, in seconds."""
 
@@ -93,7 +96,7 @@ async def over_bytes(is_quick: bool) -> Curves:
             seconds.points.append((size, statistics.median(statistics.median(flow.latencies) for flow in flows)))
             with tree.PeakMemory(runner.living) as watch:
                 await runner.flow(work, 1, 0.1)
-            memory.points.append((size, max(watch.peak - idle, tree.PAGE) / MEGABYTE))
+            memory.points.append((size, max((watch.peak - idle) / MEGABYTE, LEAST_MEMORY)))
     for curve in (seconds, memory):
         yield curve
 

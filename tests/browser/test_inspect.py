@@ -169,7 +169,7 @@ async def test_a_reader_of_screens_finds_landmarks_names_and_one_voice(
         assert unnamed == 0
         label = await page.get_attribute("#throughput svg", "aria-label")
         assert label is not None
-        assert "in the last 10 min" in label
+        assert "in the last 2 min" in label
 
 
 # How it looks

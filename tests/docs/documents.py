@@ -1,4 +1,4 @@
-"""The code blocks of the documentation, each of which some test runs."""
+"""The Python of the documentation: programs, and files of tests, each of which some test runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import attrs
 
+from tests.docs.blocks import Block as AnyBlock
+from tests.docs.blocks import blocks_of
 from tests.support import ROOT
-
-BLOCK = re.compile(r"^(?:<!-- program: (\w+) -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @attrs.frozen
@@ -34,11 +34,13 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """The Python of a page, block by block."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = [Block(match[2], match[1]) for match in BLOCK.finditer(text)]
-    assert len(found) == text.count("```python"), "there is a block that BLOCK does not see"
-    return found
+    """The Python of a page that is a program or a file of tests, block by block."""
+    return [Block(each.code, each.marks.get("program")) for each in blocks_of(page) if is_python(each)]
+
+
+def is_python(block: AnyBlock) -> bool:
+    """Whether a block is a program or a file of tests."""
+    return block.language == "python" and ("program" in block.marks or Block(block.code, None).test_count > 0)
 
 
 def suites(page: str) -> list[Block]:

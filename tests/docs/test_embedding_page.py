@@ -13,7 +13,7 @@ import pytest
 
 import runner
 from runner.broker import EmbeddedBroker
-from tests.docs.documents import Block, blocks, check_tests, program, suites
+from tests.docs.documents import blocks, program
 from tests.support import AUTH_TOKEN, ROOT, eventually, result_of, run_code
 
 PAGE = "docs/embedding.md"
@@ -31,11 +31,6 @@ def start(name: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-@pytest.mark.parametrize("block", suites(PAGE), ids=lambda block: str(block.title))
-def test_the_tests_of_the_page_pass(block: Block, tmp_path: Path) -> None:
-    check_tests(block, tmp_path)
 
 
 def test_every_program_of_the_page_is_run_here() -> None:

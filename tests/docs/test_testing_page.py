@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 import statemachine.testing
-from tests.docs.documents import Block, check_tests, run_tests, suites
+from tests.docs.documents import run_tests, suites
 from tests.support import ROOT
 
 PAGE = "docs/testing.md"
-
-
-@pytest.mark.parametrize("block", suites(PAGE), ids=lambda block: str(block.title))
-def test_the_tests_of_the_page_pass(block: Block, tmp_path: Path) -> None:
-    check_tests(block, tmp_path)
 
 
 def test_a_test_that_fails_is_seen_to_fail(tmp_path: Path) -> None:

@@ -336,6 +336,12 @@ async def test_the_page_comes_from_here_alone(runner: TaskRunner) -> None:
     assert "onclick" not in page
 
 
+async def test_the_page_is_found_with_a_slash_behind_it_too(runner: TaskRunner) -> None:
+    async with served(runner) as session, session.get("/inspect/") as response:
+        assert response.url.path == "/inspect"
+        assert "<h1>n8n-runner</h1>" in await response.text()
+
+
 # Watchers
 
 

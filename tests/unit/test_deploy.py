@@ -35,23 +35,10 @@ N8N_ITSELF = N8N_SIDE | {
     "DB_POSTGRESDB_PASSWORD",
 }
 COMPOSE = ("compose.yaml", "compose-queue.yaml")
-SERVICE_KEYS = frozenset(
-    [
-        "image",
-        "ports",
-        "environment",
-        "volumes",
-        "restart",
-        "read_only",
-        "tmpfs",
-        "cap_drop",
-        "security_opt",
-        "stop_grace_period",
-        "command",
-        "depends_on",
-        "healthcheck",
-    ]
-)
+SERVICE_KEYS = {
+    *("image", "command", "environment", "volumes", "ports", "depends_on", "healthcheck", "restart"),
+    *("read_only", "tmpfs", "cap_drop", "security_opt", "stop_grace_period"),
+}
 VERSIONED = re.compile(r"[a-z0-9/]+:[\w.-]+")
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,8 +23,11 @@ RUNNER = {
     "ConnectionFailure",
     "ConnectionLost",
     "Count",
+    "DaskExecutor",
+    "Elastic",
     "Executor",
     "ExecutorStatus",
+    "ExtraMissing",
     "FailureKind",
     "FunctionExecutor",
     "Inspectable",
@@ -68,6 +69,7 @@ ERRORS: dict[str, dict[str, object]] = {
     "CannotListen": {"host": "127.0.0.1", "port": 5681, "why": "address already in use"},
     "ConfigurationError": {"problems": ("a port is wrong", "a timeout is wrong")},
     "ConnectionLost": {"why": "reset by peer", "code": 1001},
+    "ExtraMissing": {"extra": "dask", "what": "The Dask executor"},
     "N8nRefused": {"message": "No such node", "description": "Look again."},
     "NoIdleTimeoutHandlerError": {"timeout": 15},
     "Refused": {"status": 401, "why": "no credential"},
@@ -249,108 +251,3 @@ def test_the_error_object_of_a_task_has_what_n8n_shows_and_no_more() -> None:
     assert runner.TaskFailed("No").as_error_object() == {"message": "No"}
     failed = runner.TaskFailed("No", "because", lineNumber=3, itemIndex=0)
     assert failed.as_error_object() == {"message": "No", "description": "because", "lineNumber": 3, "itemIndex": 0}
-
-
-# Types
-
-
-def mypy(*files: Path) -> subprocess.CompletedProcess[str]:
-    """Check files as this project checks itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-error-summary", "--show-error-codes", "--no-pretty", *map(str, files)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "MYPYPATH": str(ROOT)},
-        check=False,
-    )
-
-
-def test_mypy_accepts_the_public_api_as_people_write_it() -> None:
-    done = mypy(*sorted((ROOT / "tests" / "typing" / "accepted").glob("*.py")))
-    assert (done.stdout, done.returncode) == ("", 0), done.stderr
-
-
-WRONG = """\
-import asyncio
-
-from msgspec import Raw
-
-from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
-
-config = TaskRunnerConfig(grant_token="x")
-TaskRunnerConfig({"x"})  # error: call-arg
-TaskRunnerConfig(grant_token=5)  # error: arg-type
-TaskRunnerConfig(grant_token="x", task_timeout="60")  # error: arg-type
-TaskRunnerConfig(grant_token="x", max_concurrency=1.5)  # error: arg-type
-TaskRunnerConfig(grant_token="x", no_such_field=1)  # error: call-arg
-TaskRunnerConfig.from_env({"A": 1})  # error: dict-item
-config.task_timeout = 5  # error: misc
-config.no_such_field  # error: attr-defined
-TaskRunner()  # error: call-arg
-TaskRunner({"grant_token": "x"})  # error: arg-type
-TaskRunner(config, None)  # error: call-arg
-
-
-class NoResult:
-    async def start(self) -> None: ...
-    async def execute(self, request: TaskRequest) -> str:
-        request.settings = Raw(b"1")  # error: misc
-        return "not raw"
-    async def close(self) -> None: ...
-
-
-TaskRunner(config, executor=NoResult())  # error: arg-type
-TaskRunner(config, transport=NoResult())  # error: arg-type
-
-
-def not_a_coroutine() -> None: ...
-
-
-def use(runner: TaskRunner) -> None:
-    runner.on_idle_timeout = not_a_coroutine  # error: assignment
-    runner.state = runner.state  # error: misc
-    runner.counters["TASKS_DONE"]  # error: index
-    asyncio.run(runner.stop)  # error: arg-type
-    runner.observe(not_a_coroutine)  # error: arg-type
-
-
-class Watcher(Observer):
-    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override
-"""
-
-
-def check_refused(code: str, file: Path) -> None:
-    """Have mypy check code that is wrong in just the lines that say so, each with the code of its error."""
-    file.write_text(code, encoding="utf-8")
-    done = mypy(file)
-    found = re.findall(rf"{file.name}:(\d+): error: .*\[([a-z-]+)\]", done.stdout)
-    lines = enumerate(code.splitlines(), 1)
-    expected = [(str(number), match[1]) for number, line in lines if (match := re.search(r"# error: ([a-z-]+)", line))]
-    assert found == expected, done.stdout + done.stderr
-
-
-def test_mypy_refuses_what_is_wrong(tmp_path: Path) -> None:
-    check_refused(WRONG, tmp_path / "wrong.py")
-
-
-def test_mypy_refuses_a_public_name_that_is_not_there(tmp_path: Path) -> None:
-    code = """\
-import runner
-from runner import TaskRuner  # error: attr-defined
-
-runner.Count
-runner.Conut  # error: attr-defined
-"""
-    check_refused(code, tmp_path / "wrong.py")
-
-
-def test_mypy_refuses_names_that_are_no_list_of_texts(tmp_path: Path) -> None:
-    code = """\
-from runner import TaskRunnerConfig
-
-TaskRunnerConfig(grant_token="x", stdlib_allow=None)
-TaskRunnerConfig(grant_token="x", external_allow=5)  # error: arg-type
-TaskRunnerConfig(grant_token="x", builtins_deny=[1])  # error: list-item
-"""
-    check_refused(code, tmp_path / "wrong.py")

@@ -24,6 +24,8 @@ def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, engine_level = logging.getLogger(), ENGINE.level
     level = root.level
     monkeypatch.setattr(root, "handlers", [])
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        monkeypatch.setattr(logging, name, getattr(logging, name, None), raising=False)
     yield
     root.setLevel(level)
     ENGINE.setLevel(engine_level)
@@ -158,3 +160,12 @@ def test_configuring_again_replaces_what_was_configured_before() -> None:
     log.error("once")
     assert first.getvalue() == ""
     assert [line.split("\t")[2] for line in lines_of(second)[:-1]] == ["once"]
+
+
+def test_times_are_those_of_the_standard_library_in_whatever_order_they_come() -> None:
+    ours, theirs = LineFormatter(), logging.Formatter()
+    record = logging.LogRecord("name", logging.INFO, "path", 1, "", (), None)
+    for created in (0.0, 1.9996, 1.0004, 1764100000.5, 1764100000.999, 1764100001.0, 1.5):
+        record.created, record.msecs = created, float(int(created % 1 * 1000))
+        assert ours.formatTime(record) == theirs.formatTime(record)
+        assert LineFormatter("%(asctime)s", "%H:%M").formatTime(record, "%H:%M") == theirs.formatTime(record, "%H:%M")

@@ -2,11 +2,11 @@
 
 Used with the embedded broker:
 
-from runner.broker.local import Execution, LocalNode, LocalService
+    from runner.broker.local import Execution, LocalNode, LocalService
 
-orders = LocalNode("Orders", ({"json": {"id": 7}},))
-async with LocalService(Execution(before=(orders,))) as service:
-    task = broker.request(settings, service=service)
+    orders = LocalNode("Orders", ({"json": {"id": 7}},))
+    async with LocalService(Execution(before=(orders,))) as service:
+        task = broker.request(settings, service=service)
 """
 
 from runner.broker.local.binaries import Binaries

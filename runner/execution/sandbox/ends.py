@@ -5,7 +5,6 @@ Not made by the zygote: whatever that does, it does with memory that it shares w
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 
@@ -28,15 +27,16 @@ class Ends:
         Raises:
             OSError: there are no descriptors left.
         """
-        with contextlib.ExitStack() as undo:
+        opened: list[int] = []  # an exit stack would take longer than what it stands for
+        try:
+            opened += os.pipe()
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # one for each, or all would share its flags
             line, workers_line = socket.socketpair()
-            undo.enter_context(line)
-            undo.enter_context(workers_line)
-            output, written = os.pipe()
-            undo.callback(os.close, output)
-            undo.callback(os.close, written)
-            nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # one for each, or all would share its flags
-            undo.pop_all()
+        except BaseException:
+            for descriptor in opened:
+                os.close(descriptor)
+            raise
+        output, written, nothing = opened
         return cls(line, output, [nothing, written, workers_line.detach()])
 
     def pass_on(self, control_line: socket.socket, frame: bytes) -> None:

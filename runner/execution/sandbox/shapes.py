@@ -45,7 +45,7 @@ def check_question(subject: str, what: Raw) -> None:
     """
     if subject == wire.DATA:
         _check(what, _WANTED, WANTED_LIMIT)
-    elif bytes(memoryview(what)[:1]) != b"[":
+    elif memoryview(what)[:1].tobytes() != b"[":
         raise ValueError(f"the arguments of {subject} are no list")
 
 
@@ -57,7 +57,7 @@ def check_left(name: str, what: Raw) -> None:
     """
     if name == wire.CUSTOM_DATA:
         _check(what, _TEXTS, CUSTOM_DATA_LIMIT)
-    elif bytes(memoryview(what)[:1]) != b"{":
+    elif memoryview(what)[:1].tobytes() != b"{":
         raise ValueError(f"{name} is no object")
 
 

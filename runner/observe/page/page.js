@@ -12,12 +12,14 @@ const HEADLINES = {
 };
 const OUTCOMES = { failed: "failed", cancelled: "cancelled", timed_out: "timed out", killed: "killed", lost: "lost" };
 const SILENCE = 5000; // how long the runner may say nothing before the page says so, in ms
+const LEAST_SHOWN = 24; // how many slices of time a chart has at least
 const AGAIN = 2000; // after how long the page asks again, in ms
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
 let ahead = 0; // by how much the runner's clock is ahead of ours, in seconds
 let heardAt = 0;
+let began = 0; // when the runner did, in seconds since 1970
 let lastEntry = 0;
 let isPaused = false;
 let waiting = new Map(); // what came while paused: the latest of each section
@@ -79,6 +81,7 @@ function updateAges() {
 // Sections
 
 function showAbout(about) {
+  began = about.began;
   const pairs = [
     ["version", about.version],
     ["Python", about.python],
@@ -171,9 +174,12 @@ function showMinutes(minutes) {
   const typical = minutes.p50.slice(-last).filter((value) => value !== null);
   byId("rate").textContent = rate;
   byId("typical").textContent = typical.length ? span(typical.reduce((total, value) => total + value, 0) / typical.length) : "–";
-  const length = span(minutes.done.length * minutes.slice);
-  showBars(byId("throughput"), minutes.done, minutes.failed, minutes.slice, length);
-  showLines(byId("latency"), minutes.p50, minutes.p95, length);
+  const lived = Math.ceil((minutes.began - began) / minutes.slice) + minutes.done.length;
+  const shown = Math.min(minutes.done.length, Math.max(LEAST_SHOWN, lived));
+  const length = span(shown * minutes.slice);
+  const [done, failed, p50, p95] = [minutes.done, minutes.failed, minutes.p50, minutes.p95].map((all) => all.slice(-shown));
+  showBars(byId("throughput"), done, failed, minutes.slice, length);
+  showLines(byId("latency"), p50, p95, length);
 }
 
 // Charts: 300 by 100, stretched to what there is

@@ -5,7 +5,7 @@ import asyncio
 from msgspec import Raw
 
 import runner as package
-from runner import TaskRequest, TaskRunner, TaskRunnerConfig
+from runner import Observer, TaskRequest, TaskRunner, TaskRunnerConfig, TaskStarted
 from runner import TaskRuner  # error: attr-defined, reportAttributeAccessIssue
 
 config = TaskRunnerConfig(grant_token="x")
@@ -47,3 +47,8 @@ def use(runner: TaskRunner) -> None:
     runner.state = runner.state  # error: misc, reportAttributeAccessIssue
     print(runner.counters["TASKS_DONE"])  # error: index, reportArgumentType
     asyncio.run(runner.stop)  # error: arg-type, reportArgumentType
+    runner.observe(not_a_coroutine)  # error: arg-type, reportArgumentType
+
+
+class Watcher(Observer):
+    def on_task_finished(self, task: TaskStarted) -> None: ...  # error: override, reportIncompatibleMethodOverride

@@ -38,7 +38,7 @@ def of_all_items(returned: Any) -> list[Any]:
             f"It returned {called(returned)}. {advice}Return a list of dicts, one for each item, such as "
             '[{"json": {"name": "value"}}].',
         )
-    return [_item(row, index) for index, row in enumerate(rows)]
+    return [row if _is_plain(row) else _item(row, index) for index, row in enumerate(rows)]
 
 
 def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
@@ -51,8 +51,8 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     """
     if returned is None:
         return None
-    if type(returned) is dict and len(returned) == 1 and type(returned.get("json")) is dict:
-        return {"json": returned["json"], "pairedItem": {"item": index}}  # most are like this: the fast way
+    if _is_plain(returned):
+        return {"json": returned["json"], "pairedItem": {"item": index}}
     row, advice = _attempted(as_object, returned)
     if not isinstance(row, dict):
         raise BadResult(
@@ -82,6 +82,11 @@ def error_item(message: str, index: int | None = None) -> dict[str, Any]:
     if index is not None:
         item["pairedItem"] = {"item": index}
     return item
+
+
+def _is_plain(row: Any) -> bool:
+    """Whether a row is an item with `json` and nothing else, as most are: nothing is to be done about it."""
+    return type(row) is dict and len(row) == 1 and type(row.get("json")) is dict
 
 
 def _item(row: Any, index: int) -> dict[str, Any]:

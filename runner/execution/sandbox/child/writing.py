@@ -8,7 +8,7 @@ recursion, so that everything can be written that the runner takes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from runner.execution.sandbox import parts
@@ -260,25 +260,26 @@ def _brackets(document: bytes) -> int:
 def _is_large(value: Any) -> bool:
     """Whether a value is sure not to fit into a part. Looks no further than it has to."""
     left = parts.PART_LIMIT
-    waiting = [value]
-    for each in waiting:  # every value of every result comes by here: what is frequent is asked for first
-        kind = type(each)
-        if kind is str:
-            left -= len(each)
-        elif kind in ATOMS:
-            left -= SIZE_OF_ATOMS
-        elif kind is dict or kind is Record:
-            left -= SIZE_OF_MEMBERS * len(each)
-            waiting += each.values()
-            try:
-                left -= sum(map(len, each))
-            except TypeError:  # some keys are no texts
-                waiting += each
-        else:
-            left -= _size_of_others(each, waiting)
+    waiting: list[Iterable[Any]] = [(value,)]
+    for values in waiting:
         if left < 0:
-            return True
-    return False
+            break
+        for each in values:  # every value of every result comes by here: what is frequent is asked for first
+            kind = type(each)
+            if kind is str:
+                left -= len(each)
+            elif kind in ATOMS:
+                left -= SIZE_OF_ATOMS
+            elif kind is dict or kind is Record:
+                left -= SIZE_OF_MEMBERS * len(each)
+                waiting.append(each.values())
+                try:
+                    left -= len("".join(each))  # half the time of adding up their lengths
+                except TypeError:  # some keys are no texts
+                    waiting.append(each)
+            else:
+                left -= _size_of_others(each, waiting)
+    return left < 0
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -292,15 +293,15 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return True
 
 
-def _size_of_others(value: Any, waiting: list[Any]) -> int:
+def _size_of_others(value: Any, waiting: list[Iterable[Any]]) -> int:
     """About how long a value becomes that is neither text nor atom nor dict; what is in it will have to wait."""
     kind = type(value)
     if kind is list or kind is tuple:
-        waiting += value
+        waiting.append(value)
         return len(value)
     if kind is bytes or kind is bytearray:
         return len(value)
     if any(hasattr(kind, name) for name in CONTAINERS_HAVE):
         with contextlib.suppress(Exception):  # it will be raised again when the value is encoded
-            waiting.append(convert(value))
+            waiting.append((convert(value),))
     return SIZE_OF_ATOMS

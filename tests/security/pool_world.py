@@ -177,7 +177,7 @@ class Pool:
         while True:
             began = time.monotonic()
             await asyncio.sleep(0.02)
-            if (took := time.monotonic() - began) > STALLED / 2:
+            if (took := time.monotonic() - began) > STALLED:
                 self.disturbed.append(f"the runner stood still for {took:.1f} s")
 
 

@@ -13,7 +13,7 @@ import marshal
 import sys
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, GeneratorType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
 from runner.execution.sandbox.child.given.needs import NOTHING, Needs, needs_of
@@ -105,7 +105,7 @@ class SourceLines(Sequence[str]):
 def show_source(text: str) -> None:
     """Let the lines of the code be found for tracebacks."""
     text = text.removeprefix("\ufeff")
-    linecache.cache[FILE_NAME] = (len(text), None, cast("list[str]", SourceLines(text)), FILE_NAME)
+    linecache.cache[FILE_NAME] = (len(text), None, SourceLines(text), FILE_NAME)  # type: ignore[assignment]
 
 
 class UserCode:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import builtins
 import gc
-import os
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
@@ -62,31 +61,22 @@ class Worker:
         if "print" in terms.builtins:  # or else it is denied
             terms.builtins["print"] = self._printer
 
-    def work(self) -> NoReturn:
-        """Take one task, answer it, and end this process."""
-        self._line.claim()
-        try:  # noqa: SIM105 - see above
-            self.take_one()
-        except (EOFError, OSError):  # the runner is gone, or the code has closed the line
-            pass
-        os._exit(0)
-
     def take_one(self) -> None:
-        """Take one task and answer it.
-
-        Raises:
-            EOFError, OSError: the line is closed.
-        """
-        _, payload = wire.read_only_frame(self._descriptor)
-        if self._shares_random:
-            renew()
-        failure = self._answer(payload)
-        try:  # noqa: SIM105
-            sys.stdout.flush()
-        except Exception:  # noqa: BLE001, S110 - whatever the code has put in its place
+        """Take one task and answer it, if the runner is still there and the code has not closed the line."""
+        self._line.claim()
+        try:
+            _, payload = wire.read_only_frame(self._descriptor)
+            if self._shares_random:
+                renew()
+            failure = self._answer(payload)
+            try:  # noqa: SIM105 - see above
+                sys.stdout.flush()
+            except Exception:  # noqa: BLE001, S110 - whatever the code has put in its place
+                pass
+            if self._line.is_ours():  # or else forked by the code, and come all the way back here
+                self._finish(failure)
+        except (EOFError, OSError):
             pass
-        if self._line.is_ours():  # or else forked by the code, and come all the way back here
-            self._finish(failure)
 
     def _finish(self, failure: Failure | None) -> None:
         self._printer.finish()

@@ -29,13 +29,14 @@ if __name__ == "__main__":
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
-from runner.execution.sandbox.child.rehearsal import rehearse
+from runner.execution.sandbox.child.rehearsal import TIMES, rehearse
 from runner.execution.sandbox.child.sweep import sweep
 from runner.execution.sandbox.child.worker import Terms, Worker
 from runner.execution.sandbox.confinement.confine import Confinement, Place
 from runner.execution.sandbox.confinement.readable import readable_paths
 from runner.execution.sandbox.confinement.report import Result
 from runner.execution.sandbox.confinement.spec import Spec
+from runner.execution.sandbox.confinement.steps import Step
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.order import Order
 
@@ -102,6 +103,7 @@ class Zygote:
         results = self._try_out()
         terms = Terms.of(policy, Surroundings(spec.memory, network=spec.network), self._order.max_prints)
         rehearse(terms)
+        self._rehearse_settling(self._places[-1])
         self._worker = Worker(WORKERS_LINE, terms)
         gc.collect()
         gc.freeze()
@@ -167,25 +169,43 @@ class Zygote:
         Parameters:
             descriptors: what it is to have as its standard input and output and as its line; all above these.
         """
-        nothing, written, line = descriptors
-        place, _, confines = untouched
         status = wire.EXIT_NOT_CONFINED
         try:
-            _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
-            results = self._confinement.confine_worker(place)
-            os.dup2(nothing, 0)
-            os.dup2(written, 1)
-            os.dup2(written, 2)
-            os.dup2(line, WORKERS_LINE)
-            os.closerange(WORKERS_LINE + 1, HIGHEST_DESCRIPTOR)
-            if confines if results is place.results else self._is_as_promised(results):
+            if self._settle(untouched, descriptors, WORKERS_LINE + 1):
                 status = 1
-                self._worker.work()
+                self._worker.take_one()
+                status = 0
         except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)
+
+    def _settle(self, untouched: Untouched, descriptors: tuple[int, ...], close_from: int) -> bool:
+        """Leave behind what is the zygote's, and be confined; whether that is as it was promised.
+
+        Parameters:
+            close_from: this descriptor is closed, and all above it.
+        """
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
+        place, _, confines = untouched
+        results = self._confinement.confine_worker(place)
+        nothing, written, line = descriptors
+        os.dup2(nothing, 0)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
+        os.dup2(line, WORKERS_LINE, False)
+        os.closerange(close_from, HIGHEST_DESCRIPTOR)
+        return confines if results is place.results else self._is_as_promised(results)
+
+    def _rehearse_settling(self, untouched: Untouched) -> None:
+        """Settle in this process a few times, with steps that do nothing and descriptors that are there already."""
+        steps = (Step("rehearsal", int),) * len(untouched.place.steps)
+        place = untouched.place._replace(steps=steps)
+        line = os.dup(WORKERS_LINE)
+        for _ in range(TIMES):
+            self._settle(untouched._replace(place=place), (0, 1, line), HIGHEST_DESCRIPTOR)
+        os.close(line)
 
     def _is_as_promised(self, results: list[Result]) -> bool:
         return [result.achieved for result in results] == self._achieved

@@ -36,7 +36,7 @@ from runner.execution.sandbox.confinement.confine import Confinement, Place
 from runner.execution.sandbox.confinement.readable import readable_paths
 from runner.execution.sandbox.confinement.report import Result
 from runner.execution.sandbox.confinement.spec import Spec
-from runner.execution.sandbox.confinement.steps import Step
+from runner.execution.sandbox.confinement.steps import Step, Steps
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.order import Order
 
@@ -152,9 +152,10 @@ class Zygote:
                 self._places.append(self._new_place())
             untouched = self._places[-1]
             self._confinement.name(untouched.place.folder, os.environ)
+            become_worker = self._become_worker  # found here, since what is looked up in the child is copied there
             worker = os.fork()
             if not worker:
-                self._become_worker(untouched, descriptors)
+                become_worker(untouched, descriptors)
             self._living[worker] = self._places.pop()
             self._say(wire.FORKED, wire.NUMBER.pack(worker))
         except (OSError, MemoryError) as error:
@@ -200,8 +201,7 @@ class Zygote:
 
     def _rehearse_settling(self, untouched: Untouched) -> None:
         """Settle in this process a few times, with steps that do nothing and descriptors that are there already."""
-        steps = (Step("rehearsal", int),) * len(untouched.place.steps)
-        place = untouched.place._replace(steps=steps)
+        place = untouched.place._replace(steps=Steps([Step("rehearsal", int)], int))
         line = os.dup(WORKERS_LINE)
         for _ in range(TIMES):
             self._settle(untouched._replace(place=place), (0, 1, line), HIGHEST_DESCRIPTOR)

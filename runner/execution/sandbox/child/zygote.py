@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 if __name__ == "__main__":
@@ -53,6 +54,14 @@ DESCRIPTORS = struct.Struct("3i")
 
 DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
 
+# What is said and heard of each worker has its forms here, since all that is looked up is copied after each fork.
+HEADER_SIZE = wire.HEADER.size
+WAIT_FOR_ALL = int(socket.MSG_WAITALL)
+FORKED = partial(struct.Struct("!BII").pack, wire.FORKED, wire.NUMBER.size)
+"""A whole frame that says the number of a worker."""
+ENDED = partial(struct.Struct("!BIIi").pack, wire.ENDED, wire.END.size)
+"""A whole frame that says the number of a worker, and its wait status."""
+
 
 A_SECOND = 10**9
 """In nanoseconds."""
@@ -74,6 +83,7 @@ class Zygote:
     def __init__(self, line: socket.socket, order: Order) -> None:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
+        self._descriptor = line.fileno()
         self._order = order
         self._living: dict[int, Untouched] = {}
         """The place of each worker, as it was before that had it."""
@@ -131,14 +141,14 @@ class Zygote:
 
     def _obey(self) -> None:
         """Take one frame, and the descriptors that may come along with its header."""
-        header, along, *_ = self._line.recvmsg(wire.HEADER.size, DESCRIPTORS_SPACE, socket.MSG_WAITALL)
+        header, along, _, _ = self._line.recvmsg(HEADER_SIZE, DESCRIPTORS_SPACE, WAIT_FOR_ALL)
         if not header:
             raise EOFError
         kind, length = wire.HEADER.unpack(header)
         if kind == wire.FORK:
             self._fork(DESCRIPTORS.unpack(along[0][2]))
         elif kind == wire.KILL:
-            self._kill(wire.NUMBER.unpack(self._line.recv(length, socket.MSG_WAITALL))[0])
+            self._kill(wire.NUMBER.unpack(self._line.recv(length, WAIT_FOR_ALL))[0])
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._line.sendall(b"".join(wire.pack(kind, payload)))
@@ -157,7 +167,7 @@ class Zygote:
             if not worker:
                 become_worker(untouched, descriptors)
             self._living[worker] = self._places.pop()
-            self._say(wire.FORKED, wire.NUMBER.pack(worker))
+            os.write(self._descriptor, FORKED(worker))
         except (OSError, MemoryError) as error:
             self._say(wire.NOT_FORKED, str(error).encode("utf-8", "replace"))
         finally:
@@ -228,7 +238,7 @@ class Zygote:
                     continue
             else:
                 before = self._living.pop(child)
-                self._say(wire.ENDED, wire.END.pack(child, status))
+                os.write(self._descriptor, ENDED(child, status))
                 self._reuse(before)
             if self._to_sweep and not self._sweeper:
                 self._start_sweeper()

@@ -7,13 +7,13 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
 import gc
 import io
 import json
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import time
@@ -52,11 +52,11 @@ HIGHEST_DESCRIPTOR = 1 << 30
 DESCRIPTORS = struct.Struct("3i")
 """Those of a worker, as they come along with FORK."""
 
-DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
+DESCRIPTORS_SPACE = _socket.CMSG_SPACE(DESCRIPTORS.size)
 
 # What is said and heard of each worker has its forms here, since all that is looked up is copied after each fork.
 HEADER_SIZE = wire.HEADER.size
-WAIT_FOR_ALL = int(socket.MSG_WAITALL)
+WAIT_FOR_ALL = _socket.MSG_WAITALL
 FORKED = partial(struct.Struct("!BII").pack, wire.FORKED, wire.NUMBER.size)
 """A whole frame that says the number of a worker."""
 ENDED = partial(struct.Struct("!BIIi").pack, wire.ENDED, wire.END.size)
@@ -80,7 +80,7 @@ class Untouched(NamedTuple):
 class Zygote:
     """The zygote, from its order on."""
 
-    def __init__(self, line: socket.socket, order: Order) -> None:
+    def __init__(self, line: _socket.socket, order: Order) -> None:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
         self._descriptor = line.fileno()
@@ -308,8 +308,8 @@ def _nothing(*_: object) -> None:
 
 def main(descriptor: int) -> None:
     """Be a zygote, until the runner is gone."""
-    line = socket.socket(fileno=descriptor)
-    line.set_inheritable(False)
+    os.set_inheritable(descriptor, False)
+    line = _socket.socket(fileno=descriptor)
     while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
         pass  # so that what a worker gets is never where it belongs already
     _, payload = wire.read_frame(descriptor)

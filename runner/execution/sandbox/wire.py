@@ -10,12 +10,13 @@ as well. The runner trusts none of it.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _thread
 import os
 import select
 import signal
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 # On a task's line
 TASK = 1
@@ -99,20 +100,20 @@ STATIC_DATA = "staticData"
 EXIT_NOT_CONFINED = 70
 """How a worker exits that could not confine itself as it was promised."""
 
-ALL_SIGNALS = frozenset(signal.valid_signals())
+# `signal` would make enumerations of them, which takes longer than all the rest of a short message
+ALL_SIGNALS = frozenset(map(int, signal.valid_signals()))
+
+FIRST_PIECE = 16 * 1024
+"""How much of a frame is read at once, in bytes, before its length is known."""
 
 PIECE = 256 * 1024
 """Frames up to this size are written with one system call, for which they are copied once. In bytes."""
 
 
-def pack(kind: int, payload: bytes | memoryview) -> Iterator[bytes | memoryview]:
+def pack(kind: int, payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
     """A frame, in pieces that are to be sent one after the other."""
     header = HEADER.pack(kind, len(payload))
-    if len(payload) <= PIECE:
-        yield b"".join((header, payload))
-    else:
-        yield header
-        yield payload
+    return (header + payload,) if len(payload) <= PIECE else (header, payload)
 
 
 def write_frame(descriptor: int, kind: int, payload: bytes) -> None:
@@ -126,18 +127,36 @@ def write_frame(descriptor: int, kind: int, payload: bytes) -> None:
 
 
 def read_frame(descriptor: int) -> tuple[int, bytearray]:
-    """Read one frame, waiting as long as it takes.
+    """Read one frame and nothing behind it, waiting as long as it takes.
 
     Raises:
         EOFError: the other side is gone.
     """
-    kind, length = HEADER.unpack(_read_exactly(descriptor, HEADER.size))
-    return kind, _read_exactly(descriptor, length)
+    kind, length = HEADER.unpack(_read_exactly(descriptor, bytearray(HEADER.size), 0))
+    return kind, _read_exactly(descriptor, bytearray(length), 0)
 
 
-def _read_exactly(descriptor: int, length: int) -> bytearray:
-    payload = bytearray(length)
-    view = memoryview(payload)
+def read_only_frame(descriptor: int) -> tuple[int, memoryview]:
+    """Read one frame behind which nothing comes yet, waiting as long as it takes: in one go if it is short.
+
+    Raises:
+        EOFError: the other side is gone.
+    """
+    start = os.read(descriptor, FIRST_PIECE)
+    while len(start) < HEADER.size:
+        start += _some(descriptor, FIRST_PIECE)
+    kind, length = HEADER.unpack_from(start)
+    whole = HEADER.size + length
+    if len(start) == whole:
+        return kind, memoryview(start)[HEADER.size :]
+    frame = bytearray(whole)
+    frame[: len(start)] = start
+    return kind, memoryview(_read_exactly(descriptor, frame, len(start)))[HEADER.size :]
+
+
+def _read_exactly(descriptor: int, payload: bytearray, filled: int) -> bytearray:
+    """Fill what is left of a payload."""
+    view = memoryview(payload)[filled:]
     while view:
         count = os.readv(descriptor, [view])
         if count == 0:
@@ -200,8 +219,12 @@ class Line:
 
     def send(self, kind: int, payload: bytes) -> None:
         """Write one frame. A signal handler that raises has to wait for its end."""
-        with self._lock, _Undisturbed():
-            write_frame(self._descriptor, kind, payload)
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                write_frame(self._descriptor, kind, payload)
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
     def receive(self) -> tuple[int, bytearray] | None:
         """The next frame, or nothing if this is not the whole of it yet; waits until there is something.
@@ -215,18 +238,11 @@ class Line:
         waiting = select.poll()
         waiting.register(self._descriptor, select.POLLIN)
         waiting.poll()
-        with _Undisturbed():
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+        try:
             return self._reading.step(self._descriptor)
-
-
-class _Undisturbed:
-    """Keeps signal handlers waiting."""
-
-    def __enter__(self) -> None:
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-
-    def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 class _Reading:

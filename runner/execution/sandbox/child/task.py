@@ -18,6 +18,8 @@ from runner.execution.sandbox.child.writing import ResultWriter
 
 Settings = dict[str, Any]
 
+_DECODER = json.JSONDecoder()
+
 TOGETHER = 64
 """How many outputs of single items are written together, if they are small."""
 
@@ -133,6 +135,17 @@ MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
 """What the code is given in each mode, and how it is run."""
 
 
+def _read(text: str) -> Any:
+    """What `json.loads` gives, which looks for white space around, as n8n sends none."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    except json.JSONDecodeError:
+        pass
+    return json.loads(text)
+
+
 def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
 
@@ -143,7 +156,8 @@ def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool =
         BadSettings: they are not those of a Code node.
     """
     try:
-        settings = json.loads(str(payload, "utf-8"), object_hook=Record if as_records else None)
+        text = str(payload, "utf-8")
+        settings = json.loads(text, object_hook=Record) if as_records else _read(text)
     except ValueError as error:
         raise BadSettings(str(error)) from None
     except RecursionError:

@@ -11,12 +11,12 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, GeneratorType
 from typing import Any, NamedTuple
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
-from runner.execution.sandbox.child.given.needs import Needs, needs_of
+from runner.execution.sandbox.child.given.needs import NOTHING, Needs, needs_of
 from runner.execution.sandbox.child.given.table import STUBS
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.language.prepare import prepare
@@ -41,13 +41,14 @@ class Compiled(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The code in a form that another worker of the same interpreter can take."""
-        return marshal.dumps((self.code, self.names, self.is_async, tuple(self.needs)))
+        needs = None if self.needs == NOTHING else tuple(self.needs)
+        return marshal.dumps((self.code, self.names, self.is_async, needs))
 
     @classmethod
     def from_bytes(cls, document: bytes | bytearray | memoryview) -> Compiled:
         """What `to_bytes` gave."""
         code, names, is_async, needs = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
-        return cls(code, names, is_async, Needs(*needs))
+        return cls(code, names, is_async, NOTHING if needs is None else Needs(*needs))
 
 
 def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
@@ -81,11 +82,30 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         raise CodeFailed(f"The code cannot be compiled: {text_of(error) or type(error).__name__}") from None
 
 
+class SourceLines(Sequence[str]):
+    """The lines of a text, split when they are asked for, which few tasks do."""
+
+    def __init__(self, text: str) -> None:
+        """The lines of `text`."""
+        self._text = text
+        self._lines: list[str] | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._split()[index]
+
+    def __len__(self) -> int:
+        return len(self._split())
+
+    def _split(self) -> list[str]:
+        if self._lines is None:
+            self._lines = [*io.StringIO(self._text, newline=None)]  # where Python does; str.splitlines() does not
+        return self._lines
+
+
 def show_source(text: str) -> None:
     """Let the lines of the code be found for tracebacks."""
     text = text.removeprefix("\ufeff")
-    lines = list(io.StringIO(text, newline=None))  # splits where Python does, which str.splitlines() does not
-    linecache.cache[FILE_NAME] = (len(text), None, lines, FILE_NAME)
+    linecache.cache[FILE_NAME] = (len(text), None, SourceLines(text), FILE_NAME)  # type: ignore[assignment]
 
 
 class UserCode:
@@ -103,12 +123,12 @@ class UserCode:
 
     def run(self, given: Mapping[str, Any]) -> Any:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
-        ready = self._ready
+        code, names, is_async, needs = self._ready
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
-        if ready.needs.waits:
+        if needs is not NOTHING and needs.waits:
             namespace[AWAITED] = _awaited
-        returned = FunctionType(ready.code, namespace)(*(given[name] for name in ready.names))
-        if not ready.is_async:
+        returned = FunctionType(code, namespace)(*map(given.__getitem__, names))
+        if not is_async:
             return returned
         if not self._needs_loop and "asyncio" not in sys.modules:
             return _stepped(returned)

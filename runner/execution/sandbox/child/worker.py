@@ -1,18 +1,21 @@
-"""A worker: forked by the zygote, confined, given one task, and gone when that has been answered."""
+"""A worker: forked by the zygote, confined, given one task, and gone when that has been answered.
+
+A process that was just forked pays for each object that it uses, as a page of memory to be copied. So what stands on
+the way of every task is plain: few and long functions, no context managers, no objects for the sake of it.
+"""
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import gc
-import os
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import Failure
-from runner.execution.sandbox.child.fresh import renew
+from runner.execution.sandbox.child.fresh import renew, shares_random
+from runner.execution.sandbox.child.given.needs import NOTHING
 from runner.execution.sandbox.child.given.provider import Provider
 from runner.execution.sandbox.child.given.records import recorded
 from runner.execution.sandbox.child.printing import Printer
@@ -22,6 +25,9 @@ from runner.execution.sandbox.child.writing import ResultWriter
 from runner.execution.sandbox.language.imports import is_allowed
 from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.policy import Policy
+
+LARGE = 65536
+"""From how many bytes on the settings of a task are more than the garbage collector should look through."""
 
 
 class Terms(NamedTuple):
@@ -50,30 +56,27 @@ class Worker:
         self._line = wire.Line(descriptor)
         self._printer = Printer(self._line, terms.max_prints)
         self._writer = ResultWriter(self._line.send)
+        self._shares_random = shares_random()
         builtins.print = self._printer
         if "print" in terms.builtins:  # or else it is denied
             terms.builtins["print"] = self._printer
 
-    def work(self) -> NoReturn:
-        """Take one task, answer it, and end this process."""
-        self._line.claim()
-        with contextlib.suppress(EOFError, OSError):  # the runner is gone, or the code has closed the line
-            self.take_one()
-        os._exit(0)
-
     def take_one(self) -> None:
-        """Take one task and answer it.
-
-        Raises:
-            EOFError, OSError: the line is closed.
-        """
-        _, payload = wire.read_frame(self._descriptor)
-        renew()
-        failure = self._answer(memoryview(payload))
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-        if self._line.is_ours():  # or else forked by the code, and come all the way back here
-            self._finish(failure)
+        """Take one task and answer it, if the runner is still there and the code has not closed the line."""
+        self._line.claim()
+        try:
+            _, payload = wire.read_only_frame(self._descriptor)
+            if self._shares_random:
+                renew()
+            failure = self._answer(payload)
+            try:  # noqa: SIM105 - see above
+                sys.stdout.flush()
+            except Exception:  # noqa: BLE001, S110 - whatever the code has put in its place
+                pass
+            if self._line.is_ours():  # or else forked by the code, and come all the way back here
+                self._finish(failure)
+        except (EOFError, OSError):
+            pass
 
     def _finish(self, failure: Failure | None) -> None:
         self._printer.finish()
@@ -88,15 +91,18 @@ class Worker:
             known = wire.NUMBER.unpack_from(payload)[0]
             start = wire.NUMBER.size + known
             ready = Compiled.from_bytes(payload[wire.NUMBER.size : start]) if known else None
-            settings = read_settings(payload[start:], as_records=ready is not None and ready.needs.records)
-            gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than the reader
+            as_records = ready is not None and ready.needs is not NOTHING and ready.needs.records
+            settings = read_settings(payload[start:], as_records=as_records)
+            if len(payload) > LARGE:
+                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
             payload.release()
             show_source(settings["code"])
             if ready is None:
                 ready = self._compiled(settings)
             gc.enable()
             code = UserCode(ready, self._terms.builtins, may_import_asyncio=self._terms.may_import_asyncio)
-            provider = Provider(self._line, ready.needs, settings) if ready.needs.names else None
+            needs = ready.needs
+            provider = Provider(self._line, needs, settings) if needs is not NOTHING and needs.names else None
             Task(settings, code, self._writer, self._terms.around, provider).run()
         except Failure as failure:
             return failure

@@ -92,10 +92,12 @@ class Worker:
             start = wire.NUMBER.size + known
             ready = Compiled.from_bytes(payload[wire.NUMBER.size : start]) if known else None
             as_records = ready is not None and ready.needs is not NOTHING and ready.needs.records
-            settings = read_settings(payload[start:], as_records=as_records)
-            if len(payload) > LARGE:
-                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
+            given = payload[start:]
             payload.release()
+            is_large = len(given) > LARGE
+            settings = read_settings(given, as_records=as_records)
+            if is_large:
+                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
             show_source(settings["code"])
             if ready is None:
                 ready = self._compiled(settings)

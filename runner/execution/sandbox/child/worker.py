@@ -55,7 +55,7 @@ class Worker:
         self._terms = terms
         self._line = wire.Line(descriptor)
         self._printer = Printer(self._line, terms.max_prints)
-        self._writer = ResultWriter(self._line.send)
+        self._writer = ResultWriter(self._line.post)
         self._shares_random = shares_random()
         builtins.print = self._printer
         if "print" in terms.builtins:  # or else it is denied
@@ -82,6 +82,7 @@ class Worker:
         self._printer.finish()
         if failure is None:
             self._writer.end()
+            self._line.flush()
         else:
             self._line.send(wire.ERROR, failure.report())
 

@@ -12,6 +12,7 @@ from runner.errors import TaskFailed
 from runner.execution.executor import N8n, Outcome
 from runner.execution.sandbox import parts, wire
 from runner.execution.sandbox.assembly import Assembly
+from runner.execution.sandbox.heap import keep_for_the_next
 from runner.execution.sandbox.relay import Relay
 from runner.execution.sandbox.reports import failure_in, failure_of_end, print_in
 from runner.execution.sandbox.worker import LOST, Worker
@@ -123,6 +124,8 @@ class Conversation:
         head = wire.NUMBER.pack(len(compiled)) + compiled
         header = wire.HEADER.pack(wire.TASK, len(head) + len(settings))
         small = len(settings) <= wire.PIECE
+        if not small:
+            keep_for_the_next()
         pieces: list[bytes | memoryview] = [b"".join((header, head, settings))] if small else [header + head, settings]
         try:
             for piece in pieces:
@@ -148,6 +151,7 @@ class Conversation:
         except OSError:
             return b""
         if len(data) == self._chunk:
+            keep_for_the_next()
             self._chunk = CHUNK
         return data
 

@@ -110,6 +110,13 @@ PIECE = 256 * 1024
 """Frames up to this size are written with one system call, for which they are copied once. In bytes."""
 
 
+TOGETHER = 128 * 1024
+"""From how many bytes on it is written what is held back to be written together with what follows."""
+
+MOST_TOGETHER = 256
+"""From how many frames on it is written in any case: the kernel takes 1,024 pieces at a time."""
+
+
 def pack(kind: int, payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
     """A frame, in pieces that are to be sent one after the other."""
     header = HEADER.pack(kind, len(payload))
@@ -118,13 +125,16 @@ def pack(kind: int, payload: bytes | memoryview) -> tuple[bytes | memoryview, ..
 
 def write_frame(descriptor: int, kind: int, payload: bytes) -> None:
     """Write one frame, waiting as long as it takes."""
-    header = HEADER.pack(kind, len(payload))
-    for piece in (header + payload,) if len(payload) <= PIECE else (header, payload):
-        written = os.write(descriptor, piece)
-        if written < len(piece):
-            view = memoryview(piece)[written:]
-            while view:
-                view = view[os.write(descriptor, view) :]
+    for piece in pack(kind, payload):
+        _write(descriptor, piece)
+
+
+def _write(descriptor: int, piece: bytes | memoryview) -> None:
+    written = os.write(descriptor, piece)
+    if written < len(piece):
+        view = memoryview(piece)[written:]
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def read_frame(descriptor: int) -> tuple[int, bytearray]:
@@ -223,6 +233,8 @@ class Line:
         self._owner = os.getpid()
         self._lock = _thread.RLock()
         self._reading = _Reading()
+        self._held: list[bytes] = []
+        self._held_size = 0
 
     def claim(self) -> None:
         """Make it this process's own, which may have been forked since this object was made."""
@@ -240,6 +252,36 @@ class Line:
                 write_frame(self._descriptor, kind, payload)
             finally:
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def post(self, kind: int, payload: bytes) -> None:
+        """Write one frame, if need be not before `flush`, so that the other side is woken once for many.
+
+        What is sent meanwhile comes first. A signal handler that raises has to wait for its end.
+        """
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                self._held += (HEADER.pack(kind, len(payload)), payload)
+                self._held_size += len(payload)
+                if self._held_size >= TOGETHER or len(self._held) >= 2 * MOST_TOGETHER:
+                    self._write_held()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def flush(self) -> None:
+        """Write what has been posted."""
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                self._write_held()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def _write_held(self) -> None:
+        held, self._held, self._held_size = self._held, [], 0
+        written = os.writev(self._descriptor, held)
+        if written < sum(map(len, held)):
+            _write(self._descriptor, memoryview(b"".join(held))[written:])
 
     def receive(self) -> tuple[int, bytearray] | None:
         """The next frame, or nothing if this is not the whole of it yet; waits until there is something.

@@ -23,6 +23,12 @@ _DECODER = json.JSONDecoder()
 TOGETHER = 64
 """How many outputs of single items are written together, if they are small."""
 
+MANY = 64
+"""From how many items on it takes a while to let go of them."""
+
+_kept: list[Any] = []
+"""What is not let go of, since all of it goes at once when this process ends."""
+
 
 class Task:
     """A task that is ready to run."""
@@ -47,6 +53,8 @@ class Task:
         self._around = around
         self._provider = provider
         self._continues_on_fail = settings.get("continueOnFail") is True
+        if len(settings["items"]) > MANY:
+            _kept.append(settings)
 
     def run(self) -> None:
         """Run the code, and write the result up to its end, which is for the worker to write.
@@ -68,6 +76,8 @@ class Task:
         try:
             returned = self._code.run(self._given("_items", self._settings["items"], 0))
             gc.disable()  # nothing is kept that could become garbage
+            if type(returned) is list and len(returned) > MANY:
+                _kept.append(returned)
             self._writer.write(convert(returned))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
             failure = self._told_to_users(error)
@@ -146,10 +156,11 @@ def _read(text: str) -> Any:
     return json.loads(text)
 
 
-def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
+def read_settings(payload: memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
 
     Parameters:
+        payload: is released, so that it takes no memory beside what is in it.
         as_records: whether what is in them is to be read as attributes, too.
 
     Raises:
@@ -157,6 +168,7 @@ def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool =
     """
     try:
         text = str(payload, "utf-8")
+        payload.release()
         settings = json.loads(text, object_hook=Record) if as_records else _read(text)
     except ValueError as error:
         raise BadSettings(str(error)) from None

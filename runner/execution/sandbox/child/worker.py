@@ -64,7 +64,7 @@ class Worker:
         self._terms = terms
         self._line = wire.Line(descriptor)
         self._printer = Printer(self._line, terms.max_prints)
-        self._writer = ResultWriter(self._line.send)
+        self._writer = ResultWriter(self._line.post)
         self._shares_random = shares_random()
         offer_source()
         builtins.print = self._printer
@@ -85,6 +85,7 @@ class Worker:
                 self._printer.finish()
                 if failure is None:
                     self._writer.end()
+                    self._line.flush()
                 else:
                     self._line.send(wire.ERROR, failure.report())
         except (EOFError, OSError):
@@ -97,10 +98,12 @@ class Worker:
             start = wire.NUMBER.size + known
             ready = from_bytes(payload[wire.NUMBER.size : start]) if known else None
             needs = None if ready is None else ready[3]
-            settings = read_settings(payload[start:], as_records=needs is not None and needs.records)
-            if len(payload) > LARGE:
-                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
+            given = payload[start:]
             payload.release()
+            is_large = len(given) > LARGE
+            settings = read_settings(given, as_records=needs is not None and needs.records)
+            if is_large:
+                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
             SOURCE.show(settings["code"])
             if ready is None:
                 ready = self._compiled(settings)

@@ -151,7 +151,7 @@ class Offers:
         self._send(TaskOffer(offer_id, self._task_type, round((end - now) * 1000)))
 
     def _end_of_next(self, now: float) -> float:
-        """Until when the next offer is good: as long as some others, if it can be, and far from where half of all end."""
+        """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""
         first, last = now + VALIDITY, now + VALIDITY + SPREAD
         half = (self._free_slots() + 1) // 2
         near = Counter(offer.end for offer in self._open.values() if offer.end > first - SPREAD / 2)

@@ -33,6 +33,8 @@ VALIDITY = 5.0
 SPREAD = 0.5
 """By how much the validity of offers varies, in seconds."""
 
+ID_BITS = 64
+
 GRACE = 0.1
 """How long after its end an offer is still honoured, in seconds."""
 
@@ -143,14 +145,15 @@ class Offers:
         return None
 
     def _offer(self) -> None:
-        offer_id = self._entropy.randbytes(8).hex()
+        drawn = self._entropy.getrandbits(ID_BITS)  # for both, as the kernel has to be asked each time
+        offer_id = f"{drawn:016x}"
         now = self._clock.now()
-        end = self._end_of_next(now)
+        end = self._end_of_next(now, drawn / 2**ID_BITS)
         self._open[offer_id] = _Open(now, end, end + GRACE)
         self._counters.add(Count.OFFERS_MADE)
         self._send(TaskOffer(offer_id, self._task_type, round((end - now) * 1000)))
 
-    def _end_of_next(self, now: float) -> float:
+    def _end_of_next(self, now: float, chance: float) -> float:
         """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""
         first, last = now + VALIDITY, now + VALIDITY + SPREAD
         half = (self._free_slots() + 1) // 2
@@ -158,7 +161,6 @@ class Offers:
         for end, count in near.items():
             if end >= first and count < half:
                 return end
-        chance = self._entropy.random()
         for end in near:
             if end < first + SPREAD / 2:
                 return last - (last - max(end, first)) * chance / 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -268,25 +270,70 @@ def test_the_map_has_a_place_for_all_that_the_table_has() -> None:
 # Strangers, and a runner that goes
 
 
+@asynccontextmanager
+async def page_of_a_stranger(body: str = "") -> AsyncIterator[int]:
+    """The port of a server with a page of somebody else's."""
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", show)
+    stranger = web.AppRunner(app)
+    await stranger.setup()
+    try:
+        await web.TCPSite(stranger, "127.0.0.1", 0).start()
+        yield stranger.addresses[0][1]
+    finally:
+        await stranger.cleanup()
+
+
 async def test_no_other_page_can_frame_it(runner: TaskRunner) -> None:
     async with StatusServer(runner, port=0) as server:
-
-        async def frame(_: web.Request) -> web.Response:
-            body = f"<iframe src='http://127.0.0.1:{server.port}/inspect'></iframe>"
-            return web.Response(text=body, content_type="text/html")
-
-        app = web.Application()
-        app.router.add_get("/", frame)
-        stranger = web.AppRunner(app)
-        await stranger.setup()
-        await web.TCPSite(stranger, "127.0.0.1", 0).start()
-        async with looking_at(server.port) as look:
-            await look.page.goto(f"http://127.0.0.1:{stranger.addresses[0][1]}/")
+        body = f"<iframe src='http://127.0.0.1:{server.port}/inspect'></iframe>"
+        async with page_of_a_stranger(body) as port, looking_at(server.port) as look:
+            await look.page.goto(f"http://127.0.0.1:{port}/")
             framed = look.page.frames[1]
             await framed.wait_for_load_state()
             assert await framed.locator("h1:has-text('n8n-runner')").count() == 0
             assert any("frame-ancestors" in complaint for complaint in look.complaints)
-        await stranger.cleanup()
+
+
+TRY = """
+async (url) => {
+  const heard = await new Promise((resolve) => {
+    const events = new EventSource(`${url}/events`);
+    events.onopen = () => resolve("opened");
+    events.onerror = () => resolve(events.readyState === EventSource.CLOSED ? "closed" : "tries again");
+  });
+  const asked = await fetch(`${url}/events`, { mode: "no-cors" }).then(() => "answered", () => "refused");
+  const shown = await new Promise((resolve) => {
+    const image = document.createElement("img");
+    image.onload = () => resolve("shown");
+    image.onerror = () => resolve("not shown");
+    image.src = `${url}/icon.svg`;
+  });
+  return [heard, asked, shown];
+}
+"""
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_no_other_page_can_hold_a_stream_open_or_tell_that_this_is_a_runner(
+    runner: TaskRunner, host: str
+) -> None:
+    async with (
+        StatusServer(runner, port=0) as server,
+        page_of_a_stranger() as port,
+        looking_at(server.port) as look,
+    ):
+        here = f"http://127.0.0.1:{server.port}/inspect"
+        statuses: list[int] = []
+        look.page.on("response", lambda response: statuses.append(response.status))
+        await look.page.goto(f"http://{host}:{port}/")
+        statuses.clear()
+        assert await look.page.evaluate(TRY, here) == ["closed", "refused", "not shown"]
+        assert set(statuses) <= {403}
 
 
 async def test_a_runner_that_is_gone_is_said_to_be_and_found_again(runner: TaskRunner) -> None:

@@ -179,6 +179,28 @@ async def test_failures_of_the_connection_are_counted_by_their_reason(
     }
 
 
+async def test_no_name_that_others_choose_makes_a_time_series(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    runner = TaskRunner(TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri), clock=clock)
+    async with served(runner) as session, runner:
+        series: list[set[str]] = []
+        for number in range(3):
+            connection = await scripted.accept()
+            await connection.register()
+            names = {"nodeName": f"node {number}", "workflowName": f"workflow {number}", "workflowId": f"w{number}"}
+            settings = json.loads(bytes(code_settings(f"raise ValueError('error {number}')", **names)))
+            await connection.give_task(f"task {number}", settings)
+            await connection.expect("runner:taskerror")
+            await connection.say("broker:taskcancel", taskId=f"other {number}", reason=f"reason {number}")
+            await connection.say(f"broker:unknown{number}")
+            await connection.ping_answered()
+            await connection.socket.close(code=4000 + number, message=f"reason {number}".encode())
+            await runner.reached(ConnectionState.BACKOFF)
+            series.append(set(samples_of(await text_of(session, "/metrics"))))
+            await clock.advance(5)
+    assert series[0] < series[1], "the way back from backoff is new"
+    assert series[1] == series[2]
+
+
 async def test_whoever_asks_for_openmetrics_gets_it(runner: TaskRunner) -> None:
     async with served(runner) as session:
         accept = {"Accept": "application/openmetrics-text;version=1.0.0"}

@@ -42,6 +42,9 @@ ATOMS = frozenset({int, float, bool, type(None)})
 PLAIN = ATOMS | {str, dict, list, tuple}
 """The types of values that become as long as they and what is in them are."""
 
+LEVELS_SEEN = 50
+"""How many levels of what is written together are looked through one by one."""
+
 SIZE_OF_ATOMS = 8
 """About how long one of these becomes, in characters. A part that becomes too long nevertheless is seen to be."""
 
@@ -284,11 +287,10 @@ def _is_bounded(values: Any) -> bool:
     and keys that occur more than once. At every second level it is seen that there is nothing of another type: what
     refers to more than its values, as all objects do that have a class, refers to its class as well.
     """
-    left, level, is_seen = parts.PART_LIMIT, [values], False
+    left, level = parts.PART_LIMIT, [values]
     with contextlib.suppress(Exception):  # such as one that is raised by a method of a value, or since a key is no text
-        while level:
-            is_seen = not is_seen
-            if is_seen:
+        for number in range(LEVELS_SEEN):
+            if number % 2 == 0:
                 kinds = set(map(type, level))
                 if not kinds <= PLAIN:
                     return False
@@ -299,7 +301,8 @@ def _is_bounded(values: Any) -> bool:
             if left < 0:
                 return False
             level = get_referents(*level)
-        return True
+            if not level:
+                return True
     return False
 
 

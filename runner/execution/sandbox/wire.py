@@ -143,37 +143,51 @@ def read_frame(descriptor: int) -> tuple[int, bytearray]:
     Raises:
         EOFError: the other side is gone.
     """
-    kind, length = HEADER.unpack(_read_exactly(descriptor, bytearray(HEADER.size), 0))
-    return kind, _read_exactly(descriptor, bytearray(length), 0)
+    header = bytearray(HEADER.size)
+    _read_exactly(descriptor, memoryview(header), 0)
+    kind, length = HEADER.unpack(header)
+    payload = bytearray(length)
+    _read_exactly(descriptor, memoryview(payload), 0)
+    return kind, payload
 
 
-def read_only_frame(descriptor: int) -> tuple[int, memoryview]:
-    """Read one frame behind which nothing comes yet, waiting as long as it takes: in one go if it is short.
+class FrameReader:
+    """Reads one frame behind which nothing comes yet: in one go if it is short, into memory that is there already."""
 
-    Raises:
-        EOFError: the other side is gone.
-    """
-    start = os.read(descriptor, FIRST_PIECE)
-    while len(start) < HEADER.size:
-        start += _some(descriptor, FIRST_PIECE)
-    kind, length = HEADER.unpack_from(start)
-    whole = HEADER.size + length
-    if len(start) == whole:
-        return kind, memoryview(start)[HEADER.size :]
-    frame = bytearray(whole)
-    frame[: len(start)] = start
-    return kind, memoryview(_read_exactly(descriptor, frame, len(start)))[HEADER.size :]
+    def __init__(self, descriptor: int) -> None:
+        """A reader that has read nothing yet."""
+        self._descriptor = descriptor
+        self._header_size = HEADER.size
+        self._buffer = memoryview(bytearray(FIRST_PIECE))
+        self._buffers = [self._buffer]
+
+    def read(self) -> memoryview:
+        """What the frame says, once it has come. What its kind is, those who send it know.
+
+        Raises:
+            EOFError: the other side is gone.
+        """
+        filled = os.readv(self._descriptor, self._buffers)
+        if filled < self._header_size:  # with nothing yet, or in a thousand pieces
+            _read_exactly(self._descriptor, self._buffer[: self._header_size], filled)
+            filled = self._header_size
+        whole = self._header_size + HEADER.unpack_from(self._buffer)[1]
+        if filled == whole:
+            return self._buffer[self._header_size : whole]
+        frame = memoryview(bytearray(whole))
+        frame[:filled] = self._buffer[:filled]
+        _read_exactly(self._descriptor, frame, filled)
+        return frame[self._header_size :]
 
 
-def _read_exactly(descriptor: int, payload: bytearray, filled: int) -> bytearray:
+def _read_exactly(descriptor: int, payload: memoryview, filled: int) -> None:
     """Fill what is left of a payload."""
-    view = memoryview(payload)[filled:]
+    view = payload[filled:]
     while view:
         count = os.readv(descriptor, [view])
         if count == 0:
             raise EOFError("the other side is gone")
         view = view[count:]
-    return payload
 
 
 class Cutter:

@@ -13,10 +13,10 @@ import marshal
 import sys
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, GeneratorType
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
-from runner.execution.sandbox.child.given.needs import NOTHING, Needs, needs_of
+from runner.execution.sandbox.child.given.needs import Needs, needs_of
 from runner.execution.sandbox.child.given.table import STUBS
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.language.prepare import prepare
@@ -29,26 +29,24 @@ AWAITED = "<awaited>"
 """The name, which no code can write, of what makes anything awaitable."""
 
 
-class Compiled(NamedTuple):
-    """Code that has passed all rules, as far as its text shows, and only has to be run."""
+Compiled = tuple[CodeType, tuple[str, ...], bool, Needs | None]
+"""Code that has passed all rules, as far as its text shows, and only has to be run: the code of the function that the
+user's statements have become, what that function takes, whether it is async, and what it needs, if it needs anything.
 
-    code: CodeType
-    """That of the function that the user's statements have become."""
-    names: tuple[str, ...]
-    """What its function takes."""
-    is_async: bool
-    needs: Needs
+A plain tuple, as `marshal` gives it: a class of ours would be a dozen objects more that a fork has to copy."""
 
-    def to_bytes(self) -> bytes:
-        """The code in a form that another worker of the same interpreter can take."""
-        needs = None if self.needs == NOTHING else tuple(self.needs)
-        return marshal.dumps((self.code, self.names, self.is_async, needs))
 
-    @classmethod
-    def from_bytes(cls, document: bytes | bytearray | memoryview) -> Compiled:
-        """What `to_bytes` gave."""
-        code, names, is_async, needs = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
-        return cls(code, names, is_async, NOTHING if needs is None else Needs(*needs))
+def to_bytes(ready: Compiled) -> bytes:
+    """The code in a form that another worker of the same interpreter can take."""
+    code, names, is_async, needs = ready
+    return marshal.dumps((code, names, is_async, None if needs is None else tuple(needs)))
+
+
+def from_bytes(document: bytes | bytearray | memoryview) -> Compiled:
+    """What `to_bytes` was given."""
+    ready: Compiled = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
+    code, names, is_async, needs = ready
+    return ready if needs is None else (code, names, is_async, Needs(*needs))
 
 
 def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
@@ -65,16 +63,17 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         module.body = [statement for statement in module.body if not _is_for_editors(statement)]
         shared = _shared_names(module)
         needs = needs_of(module)
-        taken = tuple(name for name in (*names, *needs.names) if name not in shared)
+        given = names if needs is None else (*names, *needs.names)
+        taken = tuple(name for name in given if name not in shared)
         is_async = _awaits(module)
         prepared = prepare(module, policy)
-        if needs.waits:
+        if needs is not None and needs.waits:
             _let_await(prepared)
         wrapped = _wrapped(prepared.body, taken, shared, is_async)
         function = _function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True))
-        return Compiled(function, taken, is_async, needs)
+        return function, taken, is_async, needs
     except SyntaxError as error:
-        show_source(text)
+        SOURCE.show(text)
         raise _syntax_failure(error) from None
     except SecurityViolations as refused:
         raise CodeRefused(refused.message, refused.description, refused.violations) from None
@@ -82,13 +81,18 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         raise CodeFailed(f"The code cannot be compiled: {text_of(error) or type(error).__name__}") from None
 
 
-class SourceLines(Sequence[str]):
-    """The lines of a text, split when they are asked for, which few tasks do."""
+class Source(Sequence[str]):
+    """The lines of the code of a task, split when they are asked for, which few tasks do."""
 
-    def __init__(self, text: str) -> None:
-        """The lines of `text`."""
+    def __init__(self) -> None:
+        """There is no code yet."""
+        self._text = ""
+        self._lines: list[str] | None = []
+
+    def show(self, text: str) -> None:
+        """Let these be found for tracebacks."""
         self._text = text
-        self._lines: list[str] | None = None
+        self._lines = None
 
     def __getitem__(self, index: Any) -> Any:
         return self._split()[index]
@@ -98,14 +102,17 @@ class SourceLines(Sequence[str]):
 
     def _split(self) -> list[str]:
         if self._lines is None:
-            self._lines = [*io.StringIO(self._text, newline=None)]  # where Python does; str.splitlines() does not
+            text = self._text.removeprefix("\ufeff")
+            self._lines = [*io.StringIO(text, newline=None)]  # where Python does; str.splitlines() does not
         return self._lines
 
 
-def show_source(text: str) -> None:
-    """Let the lines of the code be found for tracebacks."""
-    text = text.removeprefix("\ufeff")
-    linecache.cache[FILE_NAME] = (len(text), None, SourceLines(text), FILE_NAME)  # type: ignore[assignment]
+SOURCE = Source()
+
+
+def offer_source() -> None:
+    """Let `linecache` know where the code's lines are: before there is a task, so that it has less to do."""
+    linecache.cache[FILE_NAME] = (0, None, SOURCE, FILE_NAME)  # type: ignore[assignment]
 
 
 class UserCode:
@@ -125,7 +132,7 @@ class UserCode:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
         code, names, is_async, needs = self._ready
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
-        if needs is not NOTHING and needs.waits:
+        if needs is not None and needs.waits:
             namespace[AWAITED] = _awaited
         returned = FunctionType(code, namespace)(*map(given.__getitem__, names))
         if not is_async:

@@ -7,16 +7,17 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
 import gc
 import io
 import json
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 if __name__ == "__main__":
@@ -36,7 +37,7 @@ from runner.execution.sandbox.confinement.confine import Confinement, Place
 from runner.execution.sandbox.confinement.readable import readable_paths
 from runner.execution.sandbox.confinement.report import Result
 from runner.execution.sandbox.confinement.spec import Spec
-from runner.execution.sandbox.confinement.steps import Step
+from runner.execution.sandbox.confinement.steps import Step, Steps
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.order import Order
 
@@ -51,7 +52,15 @@ HIGHEST_DESCRIPTOR = 1 << 30
 DESCRIPTORS = struct.Struct("3i")
 """Those of a worker, as they come along with FORK."""
 
-DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
+DESCRIPTORS_SPACE = _socket.CMSG_SPACE(DESCRIPTORS.size)
+
+# What is said and heard of each worker has its forms here, since all that is looked up is copied after each fork.
+HEADER_SIZE = wire.HEADER.size
+WAIT_FOR_ALL = _socket.MSG_WAITALL
+FORKED = partial(struct.Struct("!BII").pack, wire.FORKED, wire.NUMBER.size)
+"""A whole frame that says the number of a worker."""
+ENDED = partial(struct.Struct("!BIIi").pack, wire.ENDED, wire.END.size)
+"""A whole frame that says the number of a worker, and its wait status."""
 
 
 A_SECOND = 10**9
@@ -71,9 +80,10 @@ class Untouched(NamedTuple):
 class Zygote:
     """The zygote, from its order on."""
 
-    def __init__(self, line: socket.socket, order: Order) -> None:
+    def __init__(self, line: _socket.socket, order: Order) -> None:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
+        self._descriptor = line.fileno()
         self._order = order
         self._living: dict[int, Untouched] = {}
         """The place of each worker, as it was before that had it."""
@@ -131,14 +141,14 @@ class Zygote:
 
     def _obey(self) -> None:
         """Take one frame, and the descriptors that may come along with its header."""
-        header, along, *_ = self._line.recvmsg(wire.HEADER.size, DESCRIPTORS_SPACE, socket.MSG_WAITALL)
+        header, along, _, _ = self._line.recvmsg(HEADER_SIZE, DESCRIPTORS_SPACE, WAIT_FOR_ALL)
         if not header:
             raise EOFError
         kind, length = wire.HEADER.unpack(header)
         if kind == wire.FORK:
             self._fork(DESCRIPTORS.unpack(along[0][2]))
         elif kind == wire.KILL:
-            self._kill(wire.NUMBER.unpack(self._line.recv(length, socket.MSG_WAITALL))[0])
+            self._kill(wire.NUMBER.unpack(self._line.recv(length, WAIT_FOR_ALL))[0])
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._line.sendall(b"".join(wire.pack(kind, payload)))
@@ -152,11 +162,12 @@ class Zygote:
                 self._places.append(self._new_place())
             untouched = self._places[-1]
             self._confinement.name(untouched.place.folder, os.environ)
+            become_worker = self._become_worker  # found here, since what is looked up in the child is copied there
             worker = os.fork()
             if not worker:
-                self._become_worker(untouched, descriptors)
+                become_worker(untouched, descriptors)
             self._living[worker] = self._places.pop()
-            self._say(wire.FORKED, wire.NUMBER.pack(worker))
+            os.write(self._descriptor, FORKED(worker))
         except (OSError, MemoryError) as error:
             self._say(wire.NOT_FORKED, str(error).encode("utf-8", "replace"))
         finally:
@@ -200,8 +211,7 @@ class Zygote:
 
     def _rehearse_settling(self, untouched: Untouched) -> None:
         """Settle in this process a few times, with steps that do nothing and descriptors that are there already."""
-        steps = (Step("rehearsal", int),) * len(untouched.place.steps)
-        place = untouched.place._replace(steps=steps)
+        place = untouched.place._replace(steps=Steps([Step("rehearsal", int)], int))
         line = os.dup(WORKERS_LINE)
         for _ in range(TIMES):
             self._settle(untouched._replace(place=place), (0, 1, line), HIGHEST_DESCRIPTOR)
@@ -228,7 +238,7 @@ class Zygote:
                     continue
             else:
                 before = self._living.pop(child)
-                self._say(wire.ENDED, wire.END.pack(child, status))
+                os.write(self._descriptor, ENDED(child, status))
                 self._reuse(before)
             if self._to_sweep and not self._sweeper:
                 self._start_sweeper()
@@ -298,8 +308,8 @@ def _nothing(*_: object) -> None:
 
 def main(descriptor: int) -> None:
     """Be a zygote, until the runner is gone."""
-    line = socket.socket(fileno=descriptor)
-    line.set_inheritable(False)
+    os.set_inheritable(descriptor, False)
+    line = _socket.socket(fileno=descriptor)
     while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
         pass  # so that what a worker gets is never where it belongs already
     _, payload = wire.read_frame(descriptor)

@@ -32,7 +32,7 @@ from runner.execution.sandbox.confinement.privileges import drop_capabilities, f
 from runner.execution.sandbox.confinement.process import (
     TIED,
     close_memory,
-    end_if_orphaned,
+    end,
     go_first,
     is_alone,
     only_this_thread,
@@ -40,7 +40,7 @@ from runner.execution.sandbox.confinement.process import (
 )
 from runner.execution.sandbox.confinement.report import Report, Result, complete, missing, partial
 from runner.execution.sandbox.confinement.spec import Spec
-from runner.execution.sandbox.confinement.steps import Refused, Step, said, take
+from runner.execution.sandbox.confinement.steps import Refused, Step, Steps, said
 from runner.execution.sandbox.confinement.syscall_filter import LoadedProgram, Program, assemble
 
 NULL = "/dev/null"
@@ -61,7 +61,7 @@ class Place(NamedTuple):
     """What is achieved for files when these rules are followed, or why there are none."""
     own: Result
     """What is achieved for the folder if files are confined."""
-    steps: tuple[Step, ...]
+    steps: Steps
     """What a worker does to confine itself."""
     results: list[Result]
     """What that achieves if the kernel refuses none of it."""
@@ -92,7 +92,7 @@ class Confinement:
         self._worker_limits: Limits | None = None
         self._filters_by_prctl = False
         self._paths: list[tuple[str, int]] = []
-        self._home = ""
+        self._names_home = False
         self._filtered = complete(FILTER, "")
         self._files_confined = complete("files", f"Landlock, ABI {self._landlock.abi}")
 
@@ -105,7 +105,7 @@ class Confinement:
         before = baseline()
         results = [user, drop_capabilities(kernel), forbid_new_privileges(kernel), close_memory(kernel)]
         limits = zygote_limits()
-        refused = take([tie(kernel), *limits.steps()], kernel.last_error)
+        refused = self._take(tie(kernel), *limits.steps())
         results += [_tied(refused), victim, *limits.results(refused)]
         self._paths = [
             *((path, rights_for(path, READ)) for path in spec.read),
@@ -134,6 +134,7 @@ class Confinement:
         Raises:
             OSError: there is no such folder, or there are no descriptors left.
         """
+        self._names_home = self._names_home or "HOME" not in environment
         self.name(folder, environment)
         if not os.access(folder, os.W_OK | os.X_OK):
             nowhere = missing("folder", f"{folder}: {NO_FOLDER}")
@@ -149,8 +150,8 @@ class Confinement:
     def name(self, folder: str, environment: MutableMapping[str, str]) -> None:
         """Tell tasks by their environment that this is their temporary folder."""
         environment["TMPDIR"] = folder
-        if environment.get("HOME", self._home) == self._home:
-            environment["HOME"] = self._home = folder
+        if self._names_home:
+            environment["HOME"] = folder
 
     def confine_worker(self, place: Place) -> list[Result]:
         """Confine this process to one task, and return what was achieved, layer by layer, on top of the zygote's."""
@@ -160,10 +161,12 @@ class Confinement:
         if self._worker_filter is not None:
             for fill in self._worker_filter.fills:
                 fill(process)
-        refused = take(place.steps, self._kernel.last_error)
-        if zygote != process:
-            end_if_orphaned(zygote)
-        results = self._results(place.files, place.own, refused) if refused else place.results
+        _, _, files, own, steps, results = place
+        refused = steps.take()
+        if os.getppid() != zygote and process != zygote:
+            end()
+        if refused:
+            results = self._results(files, own, refused)
         if zygote != process or is_alone():  # a process that was just forked has one thread
             return results
         return [*_with_reservations(self.report(results))]
@@ -174,9 +177,15 @@ class Confinement:
 
     def tie_to_zygote(self) -> None:
         """Have this process, which the zygote has forked for work of its own, not outlive it."""
-        take([tie(self._kernel)], self._kernel.last_error)
-        if self._zygote is not None:
-            end_if_orphaned(self._zygote)
+        self._take(tie(self._kernel))
+        if os.getppid() != self._zygote:
+            end()
+
+    def _take(self, *steps: Step) -> Refused:
+        return self._steps(steps).take()
+
+    def _steps(self, steps: Iterable[Step]) -> Steps:
+        return Steps(steps, self._kernel.last_error)
 
     def _place(self, folder: str, ruleset: int, files: Result, own: Result) -> Place:
         """A place with the steps and the results of a worker that has it, worked out beforehand."""
@@ -187,7 +196,7 @@ class Confinement:
             steps += self._worker_limits.steps()
         if self._worker_filter is not None:
             steps.append(self._installing(self._worker_filter))
-        return Place(folder, ruleset, files, own, tuple(steps), self._results(files, own, {}))
+        return Place(folder, ruleset, files, own, self._steps(steps), self._results(files, own, {}))
 
     def _results(self, files: Result, own: Result, refused: Refused) -> list[Result]:
         """What a worker achieves, layer by layer, if the kernel refuses some of its steps."""
@@ -203,7 +212,7 @@ class Confinement:
             ruleset = self._ruleset(*more)
         except OSError as error:
             return self._without_landlock(error)
-        refused = take([self._landlock.enforcing("files", ruleset)], self._kernel.last_error)
+        refused = self._take(self._landlock.enforcing("files", ruleset))
         os.close(ruleset)
         return self._without_landlock(refused["files"]) if refused else self._files_confined
 
@@ -239,10 +248,10 @@ class Confinement:
             return self._filter_result(None, {})
         for fill in loaded.fills:
             fill(os.getpid())
-        refused = take([self._installing(loaded)], self._kernel.last_error)
+        refused = self._take(self._installing(loaded))
         if getattr(refused.get(FILTER), "errno", 0) in NO_SUCH_CALL:
             self._filters_by_prctl = True
-            refused = take([self._installing(loaded)], self._kernel.last_error)
+            refused = self._take(self._installing(loaded))
         return self._filter_result(loaded, refused)
 
     def _installing(self, program: LoadedProgram) -> Step:

@@ -32,17 +32,16 @@ def close_memory(kernel: Kernel) -> Result:
 
 
 def tie(kernel: Kernel) -> Step:
-    """Be killed when the thread that forked this process ends. To be followed by `is_orphaned`.
+    """Be killed when the thread that forked this process ends, unless it has ended already: see `end`.
 
     Becoming another user and forking both undo it, so it is asked for after the one, and in each child.
     """
-    return Step(TIED.layer, kernel.prepared("prctl", SET_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL))
+    return Step(TIED.layer, kernel.prepared("prctl", SET_SIGNAL_AT_PARENTS_DEATH, int(signal.SIGKILL)))
 
 
-def end_if_orphaned(parent: int) -> None:
-    """End at once if the parent was gone before this process was tied to it."""
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+def end() -> None:
+    """What a process does that finds itself with another parent than the one that it wants to be tied to."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def go_first() -> Result:

@@ -25,22 +25,38 @@ Refused = dict[str, OSError | ValueError]
 """For the layers that could not be, why."""
 
 
-def take(steps: Iterable[Step], last_error: Callable[[], int]) -> Refused:
-    """Make the calls of all `steps`, in their order, whatever becomes of each.
+class Steps:
+    """Steps in their order."""
 
-    Parameters:
-        last_error: tells the errno of a call that has returned something true.
-    """
-    refused: Refused = {}
-    for layer, make in steps:
-        try:
-            answer = make()
-            if answer:
-                number = last_error() if answer == -1 else errno.EBUSY  # the number of a thread that has other filters
-                refused[layer] = OSError(number, os.strerror(number))
-        except (OSError, ValueError) as error:
-            refused[layer] = error
-    return refused
+    def __init__(self, steps: Iterable[Step], last_error: Callable[[], int]) -> None:
+        """These steps; none is taken yet.
+
+        Parameters:
+            last_error: tells the errno of a call that has returned something true.
+        """
+        self._steps = [*steps]
+        self._calls = [step.make for step in self._steps]
+        self._last_error = last_error
+
+    def take(self) -> Refused:
+        """Make all calls, whatever becomes of each."""
+        refused: Refused = {}
+        for call in self._calls:
+            try:
+                answer = call()
+                if answer:
+                    refused[self._layer_of(call)] = self._error(answer)
+            except (OSError, ValueError) as error:
+                refused[self._layer_of(call)] = error
+        return refused
+
+    def _layer_of(self, call: Callable[[], object]) -> str:
+        return self._steps[self._calls.index(call)].layer
+
+    def _error(self, answer: object) -> OSError:
+        """The error of a call: the only answer that is neither 0 nor -1 is a thread that has other filters."""
+        number = self._last_error() if answer == -1 else errno.EBUSY
+        return OSError(number, os.strerror(number))
 
 
 def said(error: Exception) -> str:

@@ -50,14 +50,6 @@ def to_text(value: Any, above: Iterable[int] = ()) -> str:
         raise too_many_digits(str(error)) from None
 
 
-def plain_text(value: Any) -> str | None:
-    """The text that `to_text` makes of a value, if JSON has all that is in it. Calls no methods of its own."""
-    try:
-        return "".join(_plain_chunks(value, 0))
-    except (ValueError, TypeError, RecursionError):
-        return None
-
-
 def to_bytes(text: str) -> bytes:
     """JSON in UTF-8, with an escape sequence for each half of an emoji: JSON can say it, UTF-8 cannot.
 
@@ -69,26 +61,18 @@ def to_bytes(text: str) -> bytes:
 _dump = json.JSONEncoder(default=convert, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _prepared(default: Callable[[Any], Any]) -> Callable[[Any, int], Iterable[str]]:
-    """What writes as `_dump` does, made once and not for each value, and without a look for what contains itself.
-
-    `default` says what stands for a value that JSON lacks.
-    """
+def _prepared() -> Callable[[Any, int], Iterable[str]]:
+    """What writes as `_dump` does, made once and not for each value, and without a look for what contains itself."""
     make = getattr(json.encoder, "c_make_encoder", None)  # documented nowhere: it may go away
     if make is None:
         return lambda value, _: _dump(value)
     chunks: Callable[[Any, int], Iterable[str]] = make(
-        None, default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+        None, convert, json.encoder.encode_basestring, None, ":", ",", False, False, False
     )
     return chunks
 
 
-def _refuse(value: Any) -> Any:
-    raise TypeError(f"JSON lacks {type(value).__name__}")
-
-
-_chunks = _prepared(convert)
-_plain_chunks = _prepared(_refuse)
+_chunks = _prepared()
 
 
 def too_deep() -> BadResult:

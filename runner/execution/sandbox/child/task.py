@@ -48,6 +48,7 @@ class Task:
             provider: gives the code what it needs beside its items, if it needs more.
         """
         self._settings = settings
+        self._query = settings.get("query")
         self._code = code
         self._writer = writer
         self._around = around
@@ -89,32 +90,36 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
-        outputs: list[tuple[int, Any]] = []
+        run, given, as_item = self._code.run, self._given, results.of_one_item
+        outputs: list[Any] = []
+        indexes: list[int] = []
         for index, item in enumerate(self._settings["items"]):
             try:
-                output = results.of_one_item(self._code.run(self._given("_item", item, index)), index)
+                output = as_item(run(given("_item", item, index)), index)
             except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
-                self._write_all(outputs)  # an earlier one may be why the task fails
-                outputs.clear()
+                self._write_all(outputs, indexes)  # an earlier one may be why the task fails
                 output = self._failed_item(error, index)
             if output is not None:
-                outputs.append((index, output))
-            if len(outputs) == TOGETHER:
-                self._write_all(outputs)
-                outputs.clear()
-        self._write_all(outputs)
+                outputs.append(output)
+                indexes.append(index)
+                if len(outputs) == TOGETHER:
+                    self._write_all(outputs, indexes)
+        self._write_all(outputs, indexes)
         self._writer.close_list()
 
-    def _write_all(self, outputs: list[tuple[int, Any]]) -> None:
+    def _write_all(self, outputs: list[Any], indexes: list[int]) -> None:
         """Write the outputs of some items: together if that can be, else one by one, to see which cannot be written."""
+        is_written = False
         with contextlib.suppress(BaseException):
-            if self._writer.items([output for _, output in outputs]):
-                return
-        for index, output in outputs:
-            try:
-                self._writer.item(output)
-            except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
-                self._writer.item(self._failed_item(error, index))
+            is_written = self._writer.items(outputs)
+        if not is_written:
+            for output, index in zip(outputs, indexes, strict=True):
+                try:
+                    self._writer.item(output)
+                except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
+                    self._writer.item(self._failed_item(error, index))
+        outputs.clear()
+        indexes.clear()
 
     def _failed_item(self, error: BaseException, index: int) -> dict[str, Any]:
         """What stands for item `index`, if the node goes on when something fails.
@@ -130,7 +135,7 @@ class Task:
 
     def _given(self, name: str, value: Any, index: int) -> dict[str, Any]:
         """What the code finds: its input, the query if it is a tool, and what else it needs."""
-        given = {name: value, "_query": self._settings.get("query")}
+        given = {name: value, "_query": self._query}
         return given if self._provider is None else {**given, **self._provider.given(index)}
 
     def _told_to_users(self, error: BaseException) -> Failure:

@@ -17,7 +17,6 @@ from runner.execution.sandbox import parts
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
 from runner.execution.sandbox.child.encoding import (
     contains_itself,
-    plain_text,
     to_bytes,
     to_text,
     too_deep,
@@ -44,6 +43,12 @@ PLAIN = ATOMS | {str, dict, list, tuple}
 
 NARROW = 1000
 """Up to how many values a level of a value is looked at before it is taken apart."""
+
+KEYS = frozenset({str})
+"""The types of keys that are as long as they are written."""
+
+LEVELS_SEEN = 50
+"""How many levels of what is written together are looked through one by one."""
 
 SIZE_OF_ATOMS = 8
 """About how long one of these becomes, in characters. A part that becomes too long nevertheless is seen to be."""
@@ -259,15 +264,14 @@ def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = 
         BadResult: it cannot be written, in parts or not.
     """
     levels = parts.MOST_LEVELS - len(above)
-    text = plain_text(value) if as_slice and _is_bounded(value) else None
-    if text is None:
-        if _is_large(value):
-            if _is_deep_and_narrow(value, levels + as_slice):  # or else each level would be looked at from each above
-                raise too_deep()
-            return None
-        with contextlib.suppress(RecursionError):
-            text = to_text(value, above)
-    document = to_bytes(text or "")
+    if not (as_slice and _is_bounded(value)) and _is_large(value):
+        if _is_deep_and_narrow(value, levels + as_slice):  # or else each level would be looked at from each above
+            raise too_deep()
+        return None
+    try:
+        document = to_bytes(to_text(value, above))
+    except RecursionError:
+        document = b""
     if as_slice:
         document = document[1:-1]
     brackets = _brackets(document)
@@ -283,28 +287,31 @@ def _brackets(document: bytes) -> int:
 
 
 def _is_bounded(values: Any) -> bool:
-    """Whether what is to be written together is sure not to take much memory as text, if JSON has all of it.
+    """Whether what is to be written together is sure not to take much memory as text.
 
     One level at a time, at the speed of C. What is counted is as long as the text but for what stands between, numbers,
-    and keys that occur more than once. At every second level it is seen that there is nothing of another type: what
-    refers to more than its values, as all objects do that have a class, refers to its class as well.
+    and keys that occur more than once.
     """
-    left, level, is_seen = parts.PART_LIMIT, [values], False
-    with contextlib.suppress(Exception):  # such as one that is raised by a method of a value, or since a key is no text
-        while level:
-            is_seen = not is_seen
-            if is_seen:
-                kinds = set(map(type, level))
-                if not kinds <= PLAIN:
-                    return False
-                if dict in kinds:
-                    dicts = level if len(kinds) == 1 else [each for each in level if type(each) is dict]
-                    left -= sum(map(len, set().union(*dicts)))
-            left -= sum(map(length_hint, level))
-            if left < 0:
+    left, level = parts.PART_LIMIT, [values]
+    for _ in range(LEVELS_SEEN):
+        kinds = set(map(type, level))
+        if not kinds <= PLAIN:
+            return False
+        if dict in kinds:
+            dicts = level if len(kinds) == 1 else [each for each in level if type(each) is dict]
+            try:
+                keys = set().union(*dicts)
+            except Exception:  # noqa: BLE001 - what comparing keys of the user's own classes raises
                 return False
-            level = get_referents(*level)
-        return True
+            if not KEYS.issuperset(map(type, keys)):
+                return False
+            left -= sum(map(len, keys))
+        left -= sum(map(len if kinds.isdisjoint(ATOMS) else length_hint, level))
+        if left < 0:
+            return False
+        level = get_referents(*level)
+        if not level:
+            return True
     return False
 
 

@@ -34,6 +34,7 @@ class Slots:
         self.clock = ManualClock()
         self.free = count
         self.made: list[Made] = []
+        self.accepted: set[str] = set()
         chance = random.Random(seed)
         self.offers = Offers(
             "python", self.clock, Counters(), Observers(lambda: None), lambda: self.free, self._send, chance
@@ -43,6 +44,8 @@ class Slots:
     def _send(self, offer: TaskOffer) -> None:
         assert VALIDITY * 1000 <= offer.valid_for <= (VALIDITY + SPREAD) * 1000
         now = self.clock.now()
+        known = [made for made in self.made[-50:] if made.id not in self.accepted]
+        assert sum(made.until + GRACE > now + 1e-9 for made in known) < self.free
         self.made.append(Made(offer.offer_id, now, now + offer.valid_for / 1000))
 
     def run_a_task(self, seconds: float) -> None:
@@ -50,6 +53,7 @@ class Slots:
         now = self.clock.now()
         accepted = next(offer for offer in self.made if offer.id in self.offers and offer.until > now)
         assert self.offers.take(accepted.id) is None
+        self.accepted.add(accepted.id)
         self.free -= 1
         self.offers.refresh()
         self.clock.pass_time(seconds)

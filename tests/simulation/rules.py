@@ -256,6 +256,16 @@ def nothing_is_left(sim: Simulation) -> None:
 
 
 @_rule(Moment.ENDED)
+def each_task_is_told_finished_once(sim: Simulation) -> None:
+    """Observers are told once that a task has ended, for each that was accepted and for no other."""
+    said, told = sim.ledger.accepted, sim.told_finished
+    must(not said - told, f"not told of {sorted(said - told)}")
+    # an acceptance is not seen on the wire when its connection breaks off in that moment
+    accepted = sim.runner.counters[Count.TASKS_ACCEPTED]
+    must(told.total() == accepted, f"told of {told.total()} ends of {accepted} tasks, among them {told - said}")
+
+
+@_rule(Moment.ENDED)
 def stop_ends_in_time(sim: Simulation) -> None:
     """stop() ends within the graceful timeout, and the time that killing, closing and the owner's handlers take."""
     if sim.stop_called_at is not None:

@@ -49,13 +49,21 @@ class SystemClock:
 
 
 class Alarm:
-    """One timer that can be set again and again; setting it forgets the earlier time."""
+    """One timer that can be set again and again; setting it forgets the earlier time.
+
+    A time that is put off, as timeouts are again and again, costs the event loop nothing: the call that is pending
+    stays, and when it comes, another one is made for the rest.
+    """
 
     def __init__(self, clock: Clock, callback: Callable[[], None]) -> None:
         """An alarm, not set, that will call `callback`."""
         self._clock = clock
         self._callback = callback
         self._handle: TimerHandle | None = None
+        self._pending_at = 0.0
+        """When the pending call comes."""
+        self._rings_at = 0.0
+        """When it is to ring: then, or later."""
 
     @property
     def is_set(self) -> bool:
@@ -64,8 +72,10 @@ class Alarm:
 
     def set(self, delay: float) -> None:
         """Call back `delay` seconds from now, and not at any time that was set before."""
-        self.stop()
-        self._handle = self._clock.call_later(delay, self._ring)
+        self._rings_at = self._clock.now() + delay
+        if self._handle is None or self._rings_at < self._pending_at:
+            self.stop()
+            self._call_in(delay)
 
     def stop(self) -> None:
         """Forget the pending call, if there is one."""
@@ -73,6 +83,13 @@ class Alarm:
             self._handle.cancel()
             self._handle = None
 
+    def _call_in(self, delay: float) -> None:
+        self._pending_at = self._rings_at
+        self._handle = self._clock.call_later(delay, self._ring)
+
     def _ring(self) -> None:
-        self._handle = None
-        self._callback()
+        if self._rings_at > self._pending_at:
+            self._call_in(max(0.0, self._rings_at - self._clock.now()))
+        else:
+            self._handle = None
+            self._callback()

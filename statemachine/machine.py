@@ -10,8 +10,10 @@ Two rules hold this package together.
    the caller now has to perform, in order. There is no socket, no clock and no coroutine in this package.
 
 The engine is a synchronous `transitions.Machine` that nobody outside this module sees. One engine serves all
-lifecycles of a table: it is built without a model, and each `Lifecycle` hands it a small subject of its own. The
-engine's entry, exit and before-transition callbacks do one thing: they write down the effects that a row declares.
+lifecycles of a table: it is built without a model, and moves a small subject that it is handed. The engine's entry,
+exit and before-transition callbacks do one thing: they write down the effects that a row declares. So what it makes of
+an event depends on the state and on nothing else: it is asked once for each pair of them, and its answer is kept, as a
+runner fires the same few events thousands of times a second.
 
 Effects have two moments, and the difference is a promise to the performer:
 
@@ -158,13 +160,6 @@ class _Subject:
     crossing: list[Any] = attrs.Factory(list)
     entering: list[Any] = attrs.Factory(list)
 
-    def take_notes(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The effects issued since the last time, of leaving (the transition's own come last) and of entering."""
-        leaving, entering = (*self.leaving, *self.crossing), tuple(self.entering)
-        for notes in (self.leaving, self.crossing, self.entering):
-            notes.clear()
-        return leaving, entering
-
 
 def _issue(moment: str, effects: tuple[Any, ...]) -> Callable[[EventData], None]:
     """An engine callback that writes `effects` down for `moment`."""
@@ -224,23 +219,41 @@ def _engine(table: Table[Any, Any, Any]) -> _Engine:
     return engine
 
 
+@attrs.frozen
+class _Move:
+    """What the engine makes of an event: the state that it leads to, and the effects that its callbacks issued."""
+
+    after: Any
+    leaving: tuple[Any, ...]
+    entering: tuple[Any, ...]
+
+
+@functools.cache
+def _move(table: Table[Any, Any, Any], before: Enum, event: Enum) -> _Move | None:
+    """What the engine of a table makes of an event in a state; nothing if it does not take it."""
+    subject = _Subject(before)
+    try:
+        _engine(table).events[event.name].trigger(subject)
+    except MachineError:
+        return None
+    return _Move(subject.state, (*subject.leaving, *subject.crossing), tuple(subject.entering))
+
+
 class Lifecycle(DrawableMachine, Generic[S, E, F]):
     """One run through a table. Its state is moved by `fire()` and by nothing else."""
 
-    __slots__ = ("_engine", "_subject", "journal", "table")
+    __slots__ = ("_state", "journal", "table")
 
     def __init__(self, table: Table[S, E, F], journal: Journal | None = None) -> None:
         """A lifecycle at rest in the table's initial state, which writes every fired event into `journal`, if given."""
         self.table = table
         self.journal = journal
-        self._engine = _engine(table)
-        self._subject = _Subject(table.initial)
+        self._state = table.initial
 
     @property
     def state(self) -> S:
         """The state that the last step led to."""
-        state: S = self._subject.state
-        return state
+        return self._state
 
     def fire(self, event: E, why: str = "") -> Step[S, E, F]:
         """Fire one event.
@@ -258,14 +271,12 @@ class Lifecycle(DrawableMachine, Generic[S, E, F]):
         return step
 
     def _step(self, event: E, why: str) -> Step[S, E, F]:
-        subject = self._subject
-        before: S = subject.state
-        try:
-            self._engine.events[event.name].trigger(subject)
-        except MachineError:
+        before = self._state
+        move = _move(self.table, before, event)
+        if move is None:
             return Step(event, before, before, Outcome.IGNORED, why)
-        leaving, entering = subject.take_notes()
-        return Step(event, before, subject.state, Outcome.TAKEN, why, leaving, entering)
+        self._state = move.after
+        return Step(event, before, move.after, Outcome.TAKEN, why, move.leaving, move.entering)
 
     def _drawn(self, current: bool, path: bool) -> tuple[Table[S, E, F], S | None, tuple[Entry, ...]]:
         if path and self.journal is None:

@@ -30,7 +30,10 @@ COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 
 def message_of(record: logging.LogRecord) -> str:
     """The message of a record, if need be cut."""
-    message = record.getMessage()
+    return _shortened(record.getMessage())
+
+
+def _shortened(message: str) -> str:
     omitted = len(message) - LINE_LIMIT
     return message[:LINE_LIMIT] + (f"… ({omitted} more characters)" if omitted > 0 else "")
 
@@ -72,7 +75,7 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """The line: a message that is not too long, with its control characters escaped."""
-        message = message_of(record)
+        message = _shortened(record.message)
         task = task_of(record)
         if task is not None and not getattr(record, "names_task", False):
             ids = [f"{name.removesuffix('_id')}={value}" for name, value in known_of(task) if name.endswith("_id")]

@@ -26,7 +26,7 @@ LIMIT = 0.5
 """How long the loop may be busy with one thing, in seconds."""
 
 LOOKS = 4
-"""How often it is looked after within the limit, and how many looks find it waiting until no more are taken."""
+"""How often it is looked after within the limit, until a look finds it waiting."""
 
 FRAMES_SHOWN = 6
 
@@ -85,11 +85,12 @@ class StallWatch:
     def _watch(self) -> None:
         while not self._is_over.is_set():
             self._is_needed.wait()
-            found_waiting = 0
-            while found_waiting < LOOKS and not self._is_over.wait(self._limit / LOOKS):
-                found_waiting = found_waiting + 1 if not self._working_since else 0
+            while self._is_needed.is_set() and not self._is_over.wait(self._limit / LOOKS):
                 self._look()
-            self._is_needed.clear()
+                if not self._working_since:
+                    self._is_needed.clear()
+                    if self._working_since:  # from just this moment on, in which it has seen that it is looked after
+                        self._is_needed.set()
 
     def _look(self) -> None:
         """Log where the loop is, if it has been there for too long: once for each time."""

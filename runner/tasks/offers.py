@@ -6,6 +6,8 @@ The rules, and where they come from:
 - `validFor` is a whole number of milliseconds (n8n breaks on a fraction), spread over half a second so that the
   offers of many runners do not expire in step. We honour an offer for a moment longer than we said, because an
   accept may be on its way.
+- The offers of one runner do expire in step, in two halves: an idle runner wakes up for each half, not for each slot.
+  From the end of an offer to the end of that moment its slot is not on offer, and never are all of them in that state.
 - A broker that gave up waiting for our answer to an accept throws away *all* our offers without saying so, other
   than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh. Where
   several accepts were missed, as many cancels come in a row, and what it threw away is what it had before the first:
@@ -15,6 +17,7 @@ The rules, and where they come from:
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -30,15 +33,18 @@ VALIDITY = 5.0
 SPREAD = 0.5
 """By how much the validity of offers varies, in seconds."""
 
+ID_BITS = 64
+
 GRACE = 0.1
 """How long after its end an offer is still honoured, in seconds."""
 
 
 @attrs.frozen
 class _Open:
-    """One open offer: when it was made, and until when it is honoured."""
+    """One open offer: when it was made, until when the broker may accept it, and until when that is honoured."""
 
     made: float
+    end: float
     deadline: float
 
 
@@ -139,12 +145,27 @@ class Offers:
         return None
 
     def _offer(self) -> None:
-        offer_id = self._entropy.randbytes(8).hex()
-        valid_for = VALIDITY + SPREAD * self._entropy.random()
+        drawn = self._entropy.getrandbits(ID_BITS)  # for both, as the kernel has to be asked each time
+        offer_id = f"{drawn:016x}"
         now = self._clock.now()
-        self._open[offer_id] = _Open(now, now + valid_for + GRACE)
+        end = self._end_of_next(now, drawn / 2**ID_BITS)
+        self._open[offer_id] = _Open(now, end, end + GRACE)
         self._counters.add(Count.OFFERS_MADE)
-        self._send(TaskOffer(offer_id, self._task_type, int(valid_for * 1000)))
+        self._send(TaskOffer(offer_id, self._task_type, round((end - now) * 1000)))
+
+    def _end_of_next(self, now: float, chance: float) -> float:
+        """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""
+        first, last = now + VALIDITY, now + VALIDITY + SPREAD
+        half = (self._free_slots() + 1) // 2
+        near = Counter(offer.end for offer in self._open.values() if offer.end > first - SPREAD / 2)
+        for end, count in near.items():
+            if end >= first and count < half:
+                return end
+        for end in near:
+            if end < first + SPREAD / 2:
+                return last - (last - max(end, first)) * chance / 3
+            return first + (end - first) * chance / 3
+        return first + SPREAD * chance
 
     def _set_alarm(self) -> None:
         if not self._open:

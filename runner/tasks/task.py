@@ -112,6 +112,7 @@ class TaskInFlight:
         self._settings = NO_SETTINGS
         self._settings_bytes = 0
         self._origin = Origin()
+        self._identity = TaskIdentity(task_id)
         self._accepted_at = clock.now()
         self._started_at: float | None = None
         self._ended_as = TaskOutcome.LOST
@@ -124,7 +125,7 @@ class TaskInFlight:
         self._restart_timer()
         channel.send(TaskAccepted(task_id))
         counters.add(Count.TASKS_ACCEPTED)
-        self._log.info("Accepted task %s", task_id, extra=SAYS_IT)
+        self._tell("Accepted task %s", task_id)
 
     @property
     def state(self) -> TaskState:
@@ -136,7 +137,7 @@ class TaskInFlight:
         from runner.observe.events import RunningTask
 
         age = self._clock.now() - self._accepted_at
-        return RunningTask(self._identity(), self.state.value, age, self._settings_bytes)
+        return RunningTask(self._identity, self.state.value, age, self._settings_bytes)
 
     # What can happen to it
 
@@ -147,7 +148,10 @@ class TaskInFlight:
             return
         self._settings = settings
         self._settings_bytes = len(memoryview(settings))
-        self._origin = Origin.of(settings)
+        self._origin = origin = Origin.of(settings)
+        self._identity = TaskIdentity(
+            self.task_id, origin.node_id, origin.node_name, origin.workflow_id, origin.workflow_name
+        )
         self._fire(TaskEvent.SETTINGS)
 
     def answer(self, message: RpcResponse | TaskDataResponse) -> None:
@@ -209,9 +213,9 @@ class TaskInFlight:
             from runner.observe.events import TaskStarted
 
             waited = self._started_at - self._accepted_at
-            self._observers.tell(Observer.on_task_started, TaskStarted(self._identity(), waited, self._settings_bytes))
+            self._observers.tell(Observer.on_task_started, TaskStarted(self._identity, waited, self._settings_bytes))
         self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
-        # not at the end of _execute: a coroutine that is cancelled before its first step never gets there
+        # for one that is cancelled before its first step, which never gets to the end of _execute
         self._execution.add_done_callback(self._execution_ended)
 
     def _abort_execution(self) -> None:
@@ -230,15 +234,18 @@ class TaskInFlight:
             self._log.exception("The executor failed on task %s, which is a bug", self.task_id)
             self._counters.add(Count.CRASHES)
             self._failure = self._failure or TaskFailed(f"The executor failed: {type(error).__name__}")
+        self._execution_ended()  # now, and not a turn of the event loop later
 
     def _request(self) -> TaskRequest:
         """What the executor is asked for. From here on the settings, which may be large, are its own to let go of."""
         settings, self._settings = self._settings, NO_SETTINGS
-        task_log = TaskLog(TASK_LOG, self._identity())
+        task_log = TaskLog(TASK_LOG, self._identity)
         return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
-    def _execution_ended(self, _: asyncio.Task[None]) -> None:
+    def _execution_ended(self, _: asyncio.Task[None] | None = None) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
+        if self.state is TaskState.FINISHED:
+            return
         self._questions.end()
         if self.state is TaskState.ABORTING:
             self._fire(TaskEvent.GONE)
@@ -255,7 +262,7 @@ class TaskInFlight:
         self._channel.send(Rpc(f"{self.task_id}-{self._prints}", self.task_id, LOG_NODE_OUTPUT, arguments))
         if user_log.isEnabledFor(logging.INFO):
             printed = " ".join(map(str, msgspec.json.decode(arguments, type=list[Any])))
-            TaskLog(user_log, self._identity()).info("[user code] %s", printed)
+            TaskLog(user_log, self._identity).info("[user code] %s", printed)
 
     def _send_terminal(self) -> None:
         outcome = self._outcome
@@ -287,11 +294,7 @@ class TaskInFlight:
     @property
     def _log(self) -> TaskLog:
         """Made afresh, or task and log would keep each other alive."""
-        return TaskLog(log, self._identity())
-
-    def _identity(self) -> TaskIdentity:
-        origin = self._origin
-        return TaskIdentity(self.task_id, origin.node_id, origin.node_name, origin.workflow_id, origin.workflow_name)
+        return TaskLog(log, self._identity)
 
     def _finished(self) -> TaskFinished:
         """What is told of its end."""
@@ -301,7 +304,7 @@ class TaskInFlight:
         started = now if self._started_at is None else self._started_at
         line = None if failure is None else failure.details.get("lineNumber")
         return TaskFinished(
-            self._identity(),
+            self._identity,
             self._ended_as,
             waited=started - self._accepted_at,
             duration=now - started,
@@ -320,8 +323,11 @@ class TaskInFlight:
     def _log_end(self, how: str, what: str) -> None:
         if log.isEnabledFor(logging.INFO):
             duration = round((self._clock.now() - self._accepted_at) * 1000)
-            words = ("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
-            self._log.info(*words, extra=SAYS_IT)
+            self._tell("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
+
+    def _tell(self, words: str, *arguments: object) -> None:
+        """Log what names this task. Not by an adapter: each task logs two lines, which cost as much as all its timers."""
+        log.info(words, *arguments, extra={"task": self._identity, **SAYS_IT})
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {
         TaskEffect.START_EXECUTION: _start_execution,

@@ -314,9 +314,28 @@ async def test_setting_an_alarm_again_forgets_the_earlier_time(clock: ManualCloc
     alarm.set(5)
     await clock.advance(1)
     alarm.set(second)
-    assert clock.pending == [second]
+    assert len(clock.pending) == 1
+    await clock.advance(second - 0.001)
+    assert (rings, alarm.is_set) == ([], True)
     await clock.advance(100)
-    assert rings == [1 + second]
+    assert (rings, alarm.is_set) == ([1 + second], False)
+
+
+async def test_an_alarm_that_is_put_off_again_and_again_makes_one_call_and_then_one_for_the_rest(
+    clock: ManualClock,
+) -> None:
+    alarm, rings = alarm_with_rings(clock)
+    for _ in range(4):
+        alarm.set(5)
+        assert clock.pending == [5 - clock.now()]
+        await clock.advance(1)
+    await clock.advance(1)
+    assert (rings, clock.pending) == ([], [3.0])
+    alarm.stop()
+    assert (alarm.is_set, clock.pending) == (False, [])
+    alarm.set(1)
+    await clock.advance(1)
+    assert rings == [6.0]
 
 
 async def test_a_stopped_alarm_does_not_ring_and_can_be_set_again(clock: ManualClock) -> None:

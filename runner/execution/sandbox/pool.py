@@ -130,7 +130,8 @@ class Pool:
             worker = self._waiting.popleft()
             worker.watch(None)
             if worker.status is None:
-                self._fill()
+                # not now: first it is told its task, and while it runs that, there is time to ask for the next one
+                asyncio.get_running_loop().call_soon(self._fill)
                 return worker
             worker.close()
         wanted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import json.encoder
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.execution.sandbox.child.conversion import as_key, convert
@@ -38,13 +38,24 @@ def to_text(value: Any, above: Iterable[int] = ()) -> str:
         BadResult, Exception: as `to_json` has them.
     """
     try:
-        return _dump(value)
+        try:
+            return "".join(_chunks(value, 0))
+        except RecursionError:  # it may contain itself, for which only the slower way looks
+            return _dump(value)
     except (ValueError, TypeError):
         plain = _plain(value, set(above))
     try:
         return _dump(plain)
     except ValueError as error:  # the one reason that is left
         raise too_many_digits(str(error)) from None
+
+
+def plain_text(value: Any) -> str | None:
+    """The text that `to_text` makes of a value, if JSON has all that is in it. Calls no methods of its own."""
+    try:
+        return "".join(_plain_chunks(value, 0))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def to_bytes(text: str) -> bytes:
@@ -56,6 +67,28 @@ def to_bytes(text: str) -> bytes:
 
 
 _dump = json.JSONEncoder(default=convert, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _prepared(default: Callable[[Any], Any]) -> Callable[[Any, int], Iterable[str]]:
+    """What writes as `_dump` does, made once and not for each value, and without a look for what contains itself.
+
+    `default` says what stands for a value that JSON lacks.
+    """
+    make = getattr(json.encoder, "c_make_encoder", None)  # documented nowhere: it may go away
+    if make is None:
+        return lambda value, _: _dump(value)
+    chunks: Callable[[Any, int], Iterable[str]] = make(
+        None, default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return chunks
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"JSON lacks {type(value).__name__}")
+
+
+_chunks = _prepared(convert)
+_plain_chunks = _prepared(_refuse)
 
 
 def too_deep() -> BadResult:

@@ -18,8 +18,16 @@ from runner.execution.sandbox.child.writing import ResultWriter
 
 Settings = dict[str, Any]
 
+_DECODER = json.JSONDecoder()
+
 TOGETHER = 64
 """How many outputs of single items are written together, if they are small."""
+
+MANY = 64
+"""From how many items on it takes a while to let go of them."""
+
+_kept: list[Any] = []
+"""What is not let go of, since all of it goes at once when this process ends."""
 
 
 class Task:
@@ -45,6 +53,8 @@ class Task:
         self._around = around
         self._provider = provider
         self._continues_on_fail = settings.get("continueOnFail") is True
+        if len(settings["items"]) > MANY:
+            _kept.append(settings)
 
     def run(self) -> None:
         """Run the code, and write the result up to its end, which is for the worker to write.
@@ -66,6 +76,8 @@ class Task:
         try:
             returned = self._code.run(self._given("_items", self._settings["items"], 0))
             gc.disable()  # nothing is kept that could become garbage
+            if type(returned) is list and len(returned) > MANY:
+                _kept.append(returned)
             self._writer.write(convert(returned))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
             failure = self._told_to_users(error)
@@ -133,17 +145,31 @@ MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
 """What the code is given in each mode, and how it is run."""
 
 
-def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
+def _read(text: str) -> Any:
+    """What `json.loads` gives, which looks for white space around, as n8n sends none."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    except json.JSONDecodeError:
+        pass
+    return json.loads(text)
+
+
+def read_settings(payload: memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
 
     Parameters:
+        payload: is released, so that it takes no memory beside what is in it.
         as_records: whether what is in them is to be read as attributes, too.
 
     Raises:
         BadSettings: they are not those of a Code node.
     """
     try:
-        settings = json.loads(str(payload, "utf-8"), object_hook=Record if as_records else None)
+        text = str(payload, "utf-8")
+        payload.release()
+        settings = json.loads(text, object_hook=Record) if as_records else _read(text)
     except ValueError as error:
         raise BadSettings(str(error)) from None
     except RecursionError:

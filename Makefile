@@ -87,9 +87,9 @@ MINUTES ?= 60
 soak: $(VENV)/.dev  ## a mix of tasks, and a fault every 20 to 60 s, for MINUTES; fails if anything unexpected comes up
 	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
-docs: $(VENV)/.docs
+docs: $(VENV)/.docs  ## all pages anew (-a): Sphinx does not see that what a page includes, or a template, has changed
 	$(BIN)/python docs/generate.py
-	$(BIN)/python -m sphinx -n -W -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -a -n -W -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 dist: $(VENV)/.runtime  ## the wheel and the source distribution, in dist/

@@ -4,12 +4,17 @@ A page of somebody else's in a browser on this machine, or within this network, 
 rebinding a name of its own to our address it could read the answers as if they were its own. Such a name is one that
 the public can register; so what tells of workflows is answered only under names that nobody can: addresses, names
 without a dot, those of private networks, and those that are configured.
+
+Without reading the answers such a page could still have the browser ask, to learn that there is a runner, or to keep
+streams open so that nobody else can watch. So what a page of another site has asked for is not answered either.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from urllib.parse import urlsplit
 
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 """The ends of names that nobody can register, which networks use among themselves."""
@@ -42,6 +47,21 @@ def may_read(host: str, names: AbstractSet[str]) -> bool:
     if _is_address(name) or "." not in name or name in {each.lower() for each in names}:
         return True
     return name.endswith(PRIVATE_SUFFIXES)
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a page that is not ours had a browser send a request with these headers.
+
+    Browsers say where a request comes from, in headers that no page can set: `Sec-Fetch-Site` where the address is one
+    that they trust, such as localhost's; elsewhere `Origin` at least, when the answer is a stream of events. A link may
+    lead here from another port of this machine, where n8n is; nothing else may.
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        is_link = site == "same-site" and headers.get("Sec-Fetch-Mode") == "navigate"
+        return site not in {"same-origin", "none"} and not is_link
+    origin = headers.get("Origin")  # not sent with what our own page asks for
+    return origin is not None and urlsplit(origin).netloc != headers.get("Host")
 
 
 def _without_port(host: str) -> str:

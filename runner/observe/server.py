@@ -25,9 +25,10 @@ from aiohttp import web
 
 from runner.clock import Clock, SystemClock
 from runner.errors import CannotListen
-from runner.observe.access import HEADERS, may_read
+from runner.observe.access import HEADERS, is_from_elsewhere, may_read
 from runner.observe.diagram import drawn
 from runner.observe.feed import Feed
+from runner.observe.guests import Guests
 from runner.observe.history import History
 from runner.observe.metrics import readings
 from runner.observe.observed import Observed
@@ -43,20 +44,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PAGE = Path(__file__).parent / "page"
 DIAGRAM_MARK = "<!-- diagram -->"
 
-MOST_CONNECTIONS = 128
-"""How many connections there may be; with one more, the oldest gives way."""
-
 KEEP_ALIVE = 15.0
-"""How long a connection may be idle between two requests, in seconds."""
-
-WRITE_TIMEOUT = 10.0
-"""How long a watcher may take to read what it was sent, in seconds."""
+"""How long a connection may take to bring its first request, whole, and each further one, in seconds."""
 
 BACKLOG = 64
 
 FOREIGN_NAME = """\
 This server does not know itself by the name {host!r}, and so shows this only to those who come by another one: by its
 address, or by a name of a private network. If the name is yours, put it into N8N_RUNNERS_HEALTH_CHECK_SERVER_NAMES.
+"""
+
+FOREIGN_PAGE = """\
+A page of another site has asked for this, or has led you here, and this is shown only to those who come by themselves.
+If that is you, type the address into your browser, or use a bookmark.
 """
 
 
@@ -105,18 +105,12 @@ class StatusServer:
         await site.setup()
         self._site = site
 
-        def admit() -> asyncio.Protocol:
-            server = site.server
-            if server is None:
-                raise AssertionError("it has been set up")
-            connections = server.connections
-            if len(connections) >= MOST_CONNECTIONS and connections[0].transport is not None:
-                connections[0].transport.abort()
-            return server()
-
+        if site.server is None:
+            raise AssertionError("it has been set up")
+        guests = Guests(site.server, self._clock)
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(admit, self._host, self.port, backlog=BACKLOG)
+            self._server = await loop.create_server(guests, self._host, self.port, backlog=BACKLOG)
         except OSError as error:
             await site.cleanup()
             raise CannotListen(self._host, self.port, error.strerror or str(error)) from error
@@ -153,13 +147,15 @@ class StatusServer:
         return app
 
     def _guarded(self, handler: Handler) -> Handler:
-        """The handler, for those who come by a name that is ours."""
+        """The handler, for those who come by themselves, and by a name that is ours."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             host = request.headers.get("Host", "")  # not request.host, which asks DNS, and waits, where there is none
-            if may_read(host, self._names):
-                return await handler(request)
-            return web.Response(text=FOREIGN_NAME.format(host=host), status=403)
+            if not may_read(host, self._names):
+                return web.Response(text=FOREIGN_NAME.format(host=host), status=403)
+            if is_from_elsewhere(request.headers):
+                return web.Response(text=FOREIGN_PAGE, status=403)
+            return await handler(request)
 
         return guarded
 
@@ -200,11 +196,9 @@ class StatusServer:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await response.prepare(request)
             while (news := await self._feed.news_for(watcher)) is not None:
-                async with asyncio.timeout(WRITE_TIMEOUT):
-                    await response.write(news)
-        except (TimeoutError, ConnectionError):
-            if request.transport is not None:
-                request.transport.abort()
+                await response.write(news)
+        except ConnectionError:
+            log.debug("A watcher has gone, or was let go because it did not read")
         finally:
             self._feed.leave(watcher)
         return response

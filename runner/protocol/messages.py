@@ -81,7 +81,7 @@ class NodeTypes:
 
 @attrs.frozen
 class Drain:
-    """n8n is about to stop: no new offers, finish what runs."""
+    """n8n is about to stop: it takes nothing new, and has what runs, and what waits for an offer, finished before."""
 
 
 # What a runner says

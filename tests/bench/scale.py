@@ -66,6 +66,14 @@ async def two(broker: EmbeddedBroker) -> AsyncIterator[None]:
         yield
 
 
+def address_in(file: Path) -> str:
+    """The address in a scheduler's file; nothing while there is none, or while it is being written."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ""
+
+
 @contextlib.asynccontextmanager
 async def dask(broker: EmbeddedBroker) -> AsyncIterator[None]:
     """A runner in front of a cluster of two workers that share the slots."""
@@ -74,8 +82,8 @@ async def dask(broker: EmbeddedBroker) -> AsyncIterator[None]:
         here = ("--host", "127.0.0.1", "--scheduler-file", str(file))
         quiet = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
         async with process("-m", "distributed.cli.dask_scheduler", *here, "--port", "0", *quiet):
-            await eventually(file.exists, "a scheduler", 30)
-            address = json.loads(file.read_text())["address"]
+            await eventually(lambda: address_in(file), "a scheduler", 30)
+            address = address_in(file)
             worker = ("-m", "distributed.cli.dask_worker", address, "--no-nanny", "--host", "127.0.0.1")
             options = ("--nthreads", str(SLOTS // 2), "--local-directory", folder, "--no-dashboard")
             in_front = runner(broker, SLOTS, "--executor", "dask", "--scheduler", address)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
+from playwright.async_api import Page
 
 from runner import StatusServer, TaskRunner, TaskRunnerConfig
 from runner.broker import EmbeddedBroker
@@ -83,15 +87,47 @@ async def test_a_failure_is_shown_with_its_line_and_without_what_it_says(
         assert "mArKeR" not in await look.page.content()
 
 
-async def test_names_are_text_whatever_is_in_them(broker: EmbeddedBroker, runner: TaskRunner) -> None:
-    name = "<img src=x onerror=alert(1)>"
+MARKUP = "</li><script>window.ran=1</script><img src=x onerror=window.ran=1><svg onload=window.ran=1>"
+
+
+async def markup_on(page: Page) -> Any:
+    """How much of the markup has become more than text, and whether any of it has run."""
+    return await page.evaluate(
+        "[document.querySelectorAll('script:not([src]), img[src=x], svg[onload]').length, window.ran ?? 0]"
+    )
+
+
+async def test_whatever_names_are_and_whatever_code_says_is_text(broker: EmbeddedBroker, runner: TaskRunner) -> None:
+    names = {"nodeName": MARKUP, "nodeId": MARKUP, "workflowName": MARKUP, "workflowId": MARKUP}
+    items = [{"json": {MARKUP: MARKUP}}]
     async with look_at(runner) as look, runner:
-        running = broker.request(code_settings("print(1)\nimport time\ntime.sleep(600)", nodeName=name))
-        await run_code(broker, "1/0", nodeName=name, workflowName="<b>x</b>")
+        running = broker.request(code_settings(f"print({MARKUP!r})\nwhile True: pass", items, **names))
+        await run_code(broker, f"raise ValueError({MARKUP!r})", items, **names)
         await eventually(lambda: running.prints)
+        await look.page.wait_for_selector("#tasks tr td")
         await look.page.wait_for_selector("#failures li")
-        assert name in (await look.page.text_content("#tasks") or "")
-        assert await look.page.locator("main img, main b:has-text('x')").count() == 0
+        assert MARKUP in (await look.page.text_content("#tasks") or "")
+        assert MARKUP in (await look.page.text_content("#failures") or "")
+        assert await markup_on(look.page) == [0, 0]
+
+
+async def test_whatever_a_broker_says_is_text(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    runner = TaskRunner(TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri), clock=clock)
+    async with look_at(runner) as look, runner:
+        connection = await scripted.accept()
+        await connection.register()
+        await connection.give_task(MARKUP, json.loads(bytes(code_settings("while True: pass", mode=MARKUP))))
+        await look.page.wait_for_selector("#failures li")
+        assert MARKUP in (await look.page.text_content("#failures") or "")
+        await connection.socket.close(code=1008, message=MARKUP.encode())
+        await look.page.wait_for_selector("#journal li:has-text('lost') .why:has-text('onerror')")
+        assert await markup_on(look.page) == [0, 0]
+
+
+async def test_markup_that_is_more_than_text_is_noticed(runner: TaskRunner) -> None:
+    async with StatusServer(runner, port=0) as server, looking_at(server.port) as look:
+        await look.page.evaluate("document.body.append(document.createElement('script'))")
+        assert await markup_on(look.page) == [1, 0]
 
 
 async def test_what_the_sandbox_achieves_is_shown(broker: EmbeddedBroker, runner: TaskRunner) -> None:
@@ -268,25 +304,70 @@ def test_the_map_has_a_place_for_all_that_the_table_has() -> None:
 # Strangers, and a runner that goes
 
 
+@asynccontextmanager
+async def page_of_a_stranger(body: str = "") -> AsyncIterator[int]:
+    """The port of a server with a page of somebody else's."""
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", show)
+    stranger = web.AppRunner(app)
+    await stranger.setup()
+    try:
+        await web.TCPSite(stranger, "127.0.0.1", 0).start()
+        yield stranger.addresses[0][1]
+    finally:
+        await stranger.cleanup()
+
+
 async def test_no_other_page_can_frame_it(runner: TaskRunner) -> None:
     async with StatusServer(runner, port=0) as server:
-
-        async def frame(_: web.Request) -> web.Response:
-            body = f"<iframe src='http://127.0.0.1:{server.port}/inspect'></iframe>"
-            return web.Response(text=body, content_type="text/html")
-
-        app = web.Application()
-        app.router.add_get("/", frame)
-        stranger = web.AppRunner(app)
-        await stranger.setup()
-        await web.TCPSite(stranger, "127.0.0.1", 0).start()
-        async with looking_at(server.port) as look:
-            await look.page.goto(f"http://127.0.0.1:{stranger.addresses[0][1]}/")
+        body = f"<iframe src='http://127.0.0.1:{server.port}/inspect'></iframe>"
+        async with page_of_a_stranger(body) as port, looking_at(server.port) as look:
+            await look.page.goto(f"http://127.0.0.1:{port}/")
             framed = look.page.frames[1]
             await framed.wait_for_load_state()
             assert await framed.locator("h1:has-text('n8n-runner')").count() == 0
             assert any("frame-ancestors" in complaint for complaint in look.complaints)
-        await stranger.cleanup()
+
+
+TRY = """
+async (url) => {
+  const heard = await new Promise((resolve) => {
+    const events = new EventSource(`${url}/events`);
+    events.onopen = () => resolve("opened");
+    events.onerror = () => resolve(events.readyState === EventSource.CLOSED ? "closed" : "tries again");
+  });
+  const asked = await fetch(`${url}/events`, { mode: "no-cors" }).then(() => "answered", () => "refused");
+  const shown = await new Promise((resolve) => {
+    const image = document.createElement("img");
+    image.onload = () => resolve("shown");
+    image.onerror = () => resolve("not shown");
+    image.src = `${url}/icon.svg`;
+  });
+  return [heard, asked, shown];
+}
+"""
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_no_other_page_can_hold_a_stream_open_or_tell_that_this_is_a_runner(
+    runner: TaskRunner, host: str
+) -> None:
+    async with (
+        StatusServer(runner, port=0) as server,
+        page_of_a_stranger() as port,
+        looking_at(server.port) as look,
+    ):
+        here = f"http://127.0.0.1:{server.port}/inspect"
+        statuses: list[int] = []
+        look.page.on("response", lambda response: statuses.append(response.status))
+        await look.page.goto(f"http://{host}:{port}/")
+        statuses.clear()
+        assert await look.page.evaluate(TRY, here) == ["closed", "refused", "not shown"]
+        assert set(statuses) <= {403}
 
 
 async def test_a_runner_that_is_gone_is_said_to_be_and_found_again(runner: TaskRunner) -> None:

@@ -19,7 +19,7 @@ from runner.broker import EmbeddedBroker
 from runner.cli import build_parser
 from runner.config import variables
 from runner.diagnosis.settings import N8N_SIDE
-from tests.docs.blocks import PAGES, Block, blocks_in, blocks_of, text_of
+from tests.docs.blocks import MARK, PAGES, Block, blocks_in, blocks_of, text_of
 from tests.docs.documents import Block as Suite
 from tests.docs.documents import check_tests, is_python, suites
 from tests.docs.scene import SECRET, Scene
@@ -113,6 +113,12 @@ async def test_a_transcript_that_is_wrong_is_noticed(said: str, tmp_path: Path) 
 def test_every_file_is_used_by_a_command(block: Block) -> None:
     commands = [each.code for each in COMMAND_BLOCKS if each.page == block.page and each.line > block.line]
     assert any(re.search(rf"(?<![\w.]){re.escape(block.marks['file'])}\b", code) for code in commands)
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if "file" in each.marks], ids=str)
+def test_readers_are_told_the_name_of_every_file(block: Block) -> None:
+    above = [line for line in text_of(block.page).splitlines()[: block.line - 1] if line and not MARK.fullmatch(line)]
+    assert above[-1] == f"`{block.marks['file']}`:"
 
 
 @pytest.mark.parametrize(

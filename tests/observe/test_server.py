@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runner import CannotListen, Observer, StatusServer, TaskRunner, TaskRunnerConfig
 from runner.broker import EmbeddedBroker
+from runner.observe import guests as guests_module
 from runner.observe import server as server_module
 from runner.observe.access import HEADERS, may_read
 from runner.observe.feed import MOST_WATCHERS
@@ -178,6 +179,28 @@ async def test_failures_of_the_connection_are_counted_by_their_reason(
     }
 
 
+async def test_no_name_that_others_choose_makes_a_time_series(scripted: ScriptedBroker, clock: ManualClock) -> None:
+    runner = TaskRunner(TaskRunnerConfig(auth_token=AUTH_TOKEN, task_broker_uri=scripted.uri), clock=clock)
+    async with served(runner) as session, runner:
+        series: list[set[str]] = []
+        for number in range(3):
+            connection = await scripted.accept()
+            await connection.register()
+            names = {"nodeName": f"node {number}", "workflowName": f"workflow {number}", "workflowId": f"w{number}"}
+            settings = json.loads(bytes(code_settings(f"raise ValueError('error {number}')", **names)))
+            await connection.give_task(f"task {number}", settings)
+            await connection.expect("runner:taskerror")
+            await connection.say("broker:taskcancel", taskId=f"other {number}", reason=f"reason {number}")
+            await connection.say(f"broker:unknown{number}")
+            await connection.ping_answered()
+            await connection.socket.close(code=4000 + number, message=f"reason {number}".encode())
+            await runner.reached(ConnectionState.BACKOFF)
+            series.append(set(samples_of(await text_of(session, "/metrics"))))
+            await clock.advance(5)
+    assert series[0] < series[1], "the way back from backoff is new"
+    assert series[1] == series[2]
+
+
 async def test_whoever_asks_for_openmetrics_gets_it(runner: TaskRunner) -> None:
     async with served(runner) as session:
         accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -294,6 +317,41 @@ async def test_what_tells_of_workflows_is_kept_from_names_that_are_not_ours(runn
             assert response.status == 200
 
 
+STREAM = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("path", ["/status", "/inspect", "/inspect/events", "/inspect/page.js"])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", **STREAM}, 403),
+        ({"Sec-Fetch-Site": "cross-site", **LINK}, 403),
+        ({"Sec-Fetch-Site": "same-site", **STREAM}, 403),
+        ({"Sec-Fetch-Site": "same-site", **LINK}, 200),
+        ({"Sec-Fetch-Site": "same-origin", **STREAM}, 200),
+        ({"Sec-Fetch-Site": "none", **LINK}, 200),
+        ({"Sec-Fetch-Site": "something-new"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:5681"}, 403),
+        ({"Origin": "https://stranger.example"}, 403),
+        ({"Origin": "http://localhost:5678"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:5681"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_what_a_page_of_another_site_asks_for_is_not_answered(
+    runner: TaskRunner, path: str, headers: dict[str, str], expected: int
+) -> None:
+    async with (
+        served(runner) as session,
+        session.get(path, headers={"Host": "localhost:5681", **headers}) as response,
+    ):
+        assert response.status == expected
+        if expected == 403:
+            assert "type the address" in await response.text()
+
+
 async def test_who_names_no_host_costs_no_question_to_dns(runner: TaskRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def waits(*_: object) -> str:
         raise AssertionError("the event loop would wait for DNS")
@@ -388,10 +446,19 @@ async def read_past_beat(response: ClientResponse) -> None:
         read = read[-20:] + await response.content.readany()
 
 
+@asynccontextmanager
+async def slow_reader(port: int) -> AsyncIterator[socket.socket]:
+    """A connection that takes little before it is read from."""
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", port))
+        yield slow
+
+
 async def test_a_watcher_that_does_not_read_is_let_go_and_keeps_nobody_waiting(
     runner: TaskRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "WRITE_TIMEOUT", 0.2)
     clock, looks = ManualClock(), itertools.count()
 
     async def look_at_much() -> dict[str, object]:
@@ -400,39 +467,75 @@ async def test_a_watcher_that_does_not_read_is_let_go_and_keeps_nobody_waiting(
     async with StatusServer(runner, port=0, clock=clock) as server:
         feed = server._feed
         monkeypatch.setattr(feed, "_look", look_at_much)
-        with socket.socket() as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            slow.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(slow, ("127.0.0.1", server.port))
-            await loop.sock_sendall(slow, b"GET /inspect/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            async with (
-                ClientSession(f"http://127.0.0.1:{server.port}") as session,
-                session.get("/inspect/events") as response,
-            ):
-                await eventually(lambda: len(feed._watchers) == 2)
-                async with asyncio.timeout(30):
-                    while len(feed._watchers) == 2:
-                        await clock.advance(1.0)
-                        await read_past_beat(response)
-                assert len(feed._watchers) == 1
+        async with (
+            slow_reader(server.port) as slow,
+            ClientSession(f"http://127.0.0.1:{server.port}") as session,
+            session.get("/inspect/events") as response,
+        ):
+            request = b"GET /inspect/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            await asyncio.get_running_loop().sock_sendall(slow, request)
+            await eventually(lambda: len(feed._watchers) == 2)
+            async with asyncio.timeout(30):
+                while len(feed._watchers) == 2:
+                    await clock.advance(1.0)
+                    await read_past_beat(response)
+            assert len(feed._watchers) == 1
+            await clock.advance(1.0)
+            await read_past_beat(response)
+
+
+async def test_answers_that_nobody_reads_are_not_kept(runner: TaskRunner) -> None:
+    clock, loop = ManualClock(), asyncio.get_running_loop()
+    async with StatusServer(runner, port=0, clock=clock) as server, slow_reader(server.port) as slow:
+        sending = asyncio.ensure_future(
+            loop.sock_sendall(slow, b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200_000)
+        )
+        async with asyncio.timeout(30):
+            while not sending.done():
                 await clock.advance(1.0)
-                await read_past_beat(response)
+                await asyncio.wait([sending], timeout=0.01)
+        with pytest.raises(ConnectionError):
+            sending.result()
 
 
-async def test_with_too_many_connections_the_oldest_gives_way(
+async def is_let_go(reader: asyncio.StreamReader) -> bool:
+    """Whether a connection ends without an answer, once it has ended."""
+    try:
+        return await reader.read() == b""
+    except ConnectionError:
+        return True
+
+
+async def test_of_too_many_connections_the_oldest_give_way_even_if_they_come_at_once(
     runner: TaskRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(guests_module, "MOST_CONNECTIONS", 10)
     async with StatusServer(runner, port=0) as server:
-        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+        opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)))
+        ends = [asyncio.ensure_future(is_let_go(reader)) for reader, _ in opened]
+        await eventually(lambda: sum(end.done() for end in ends) == 50)
         async with ClientSession(f"http://127.0.0.1:{server.port}") as session:
             assert await text_of(session, "/healthz") == "OK"
-        with pytest.raises(ConnectionError):
-            assert await idle[0][0].read() == b""
-            raise ConnectionResetError  # an orderly end will do as well
-        for _, writer in idle:
-            writer.close()
+            await eventually(lambda: sum(end.done() for end in ends) == 51)
+    assert all(await asyncio.gather(*ends))
+    for _, writer in opened:
+        writer.close()
+
+
+async def test_a_request_that_comes_in_drips_is_not_waited_for(
+    runner: TaskRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "KEEP_ALIVE", 0.3)
+    async with StatusServer(runner, port=0) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        end = asyncio.ensure_future(is_let_go(reader))
+        async with asyncio.timeout(10):
+            while not end.done():
+                writer.write(b"x")
+                await asyncio.wait([end], timeout=0.02)
+        assert end.result()
+        writer.close()
 
 
 async def test_its_end_lets_go_of_watchers_and_of_the_runner(runner: TaskRunner) -> None:

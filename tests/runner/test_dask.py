@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 from msgspec import Raw
 
 from runner import DaskExecutor, N8nRefused, Outcome, TaskFailed, TaskRequest, TaskRunner, TaskRunnerConfig
 from runner.broker import EmbeddedBroker
+from runner.clock import Clock
+from runner.execution.dask import cluster as cluster_module
+from runner.execution.dask.cluster import RETRY_DELAY
 from runner.execution.dask.plugin import plugin_of, settings_of
-from tests.support import ROOT, code_settings, config_for, eventually, printed, result_of, run_code
+from tests.chaos.proxy import Proxy
+from tests.support import ROOT, ManualClock, code_settings, config_for, eventually, printed, result_of, run_code
 
 PATIENCE = 40.0
-ALLOWED = {"stdlib_allow": {"*"}}
+ALLOWED: dict[str, Any] = {"stdlib_allow": {"*"}}
 FOR_EVER = "print('runs')\nwhile True: pass"
 
 
@@ -73,9 +81,19 @@ class DaskCluster:
         self.address = (await started.says("Scheduler at:")).split()[-1]
         return started
 
-    async def worker(self, threads: int = 1) -> DaskProcess:
-        options = ("--no-nanny", "--nthreads", str(threads), "--no-dashboard", "--host", "127.0.0.1")
+    async def worker(self, threads: int = 1, at: tuple[str, ...] = ("--host", "127.0.0.1")) -> DaskProcess:
+        options = ("--no-nanny", "--nthreads", str(threads), "--no-dashboard", *at)
         return await self._start("dask_worker", self.address, *options)
+
+    @asynccontextmanager
+    async def road_to_a_worker(self) -> AsyncIterator[tuple[Proxy, tuple[str, ...]]]:
+        """What stands between a worker and all who speak to it, and the options that make a worker be found there."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        async with Proxy("127.0.0.1", port) as road:
+            here, there = f"tcp://127.0.0.1:{port}", road.uri.replace("http", "tcp")
+            yield road, ("--listen-address", here, "--contact-address", there)
 
 
 @pytest.fixture
@@ -88,8 +106,8 @@ async def dask(tmp_path: Path) -> AsyncIterator[DaskCluster]:
             await each.end()
 
 
-def executor_of(dask: DaskCluster, **more: Any) -> DaskExecutor:
-    return DaskExecutor(TaskRunnerConfig(auth_token="top-secret", **{**ALLOWED, **more}), dask.address)
+def executor_of(dask: DaskCluster, clock: Clock | None = None) -> DaskExecutor:
+    return DaskExecutor(TaskRunnerConfig(auth_token="top-secret", **ALLOWED), dask.address, clock=clock)
 
 
 class Started:
@@ -221,6 +239,58 @@ async def test_the_slots_follow_the_cluster_as_it_grows_shrinks_goes_and_comes_b
         await dask.scheduler(port=dask.address.rpartition(":")[2])
         await dask.worker()
         await slots_of(executor, 1)
+
+
+async def test_lines_that_break_off_are_there_again_if_their_worker_is(dask: DaskCluster, clock: ManualClock) -> None:
+    await dask.scheduler()
+    async with dask.road_to_a_worker() as (road, at), Started(executor_of(dask, clock), 0) as executor:
+        await dask.worker(threads=2, at=at)
+        await slots_of(executor, 2)
+        for _ in range(2):
+            road.reset()
+            await slots_of(executor, 0)
+            await clock.advance(RETRY_DELAY)
+            await slots_of(executor, 2)
+        assert value_of(await executor.execute(request("return {'n': 1}"))) == {"n": 1}
+
+
+async def test_a_worker_that_does_not_answer_when_it_comes_is_tried_again(
+    dask: DaskCluster, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await dask.scheduler()
+    caplog.set_level(logging.INFO, "runner")
+    async with dask.road_to_a_worker() as (road, at), Started(executor_of(dask, clock), 0) as executor:
+        await eventually(lambda: "Connected to the Dask cluster" in caplog.text, "on the cluster", PATIENCE)
+        monkeypatch.setattr(cluster_module, "PATIENCE", 0.2)
+        road.stall()
+        await dask.worker(at=at)
+        await eventually(lambda: "cannot be used" in caplog.text, "given up for now", PATIENCE)
+        road.lift()
+        monkeypatch.undo()
+        await clock.advance(RETRY_DELAY)
+        await slots_of(executor, 1)
+        assert caplog.text.count("cannot be used") == 1
+
+
+async def test_a_worker_that_comes_before_there_is_a_door_for_it_is_met_when_there_is(
+    dask: DaskCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, has_come = asyncio.Event(), asyncio.Event()
+
+    class LateClient(Client):
+        async def register_plugin(self, *arguments: Any, **more: Any) -> Any:
+            asked.set()
+            await has_come.wait()
+            return await super().register_plugin(*arguments, **more)
+
+    monkeypatch.setattr(cluster_module, "_client", LateClient)
+    await dask.scheduler()
+    async with Started(executor_of(dask), 0) as executor:
+        await asked.wait()
+        await (await dask.worker()).says("Registered to")
+        has_come.set()
+        await slots_of(executor, 1)
+    assert "cannot be used" not in caplog.text
 
 
 async def test_a_runner_offers_what_the_cluster_has(dask: DaskCluster, broker: EmbeddedBroker) -> None:

@@ -21,7 +21,7 @@ import pytest
 from msgspec import Raw
 
 from runner import TaskFailed, TaskRequest, TaskRunnerConfig
-from runner.execution.sandbox import wire
+from runner.execution.sandbox import parts, wire
 from runner.execution.sandbox.executor import SandboxExecutor
 from runner.execution.sandbox.orders import task_environment
 from tests.sandbox import EVERYTHING, interpreter, started
@@ -317,6 +317,51 @@ async def test_a_signal_handler_that_raises_does_not_cut_a_frame() -> None:
             wire.Line(theirs.fileno()).send(wire.PRINT, b"x" * 3_000_000)
         assert frame.result() == wire.HEADER.pack(wire.PRINT, 3_000_000) + b"x" * 3_000_000
     signal.signal(signal.SIGUSR1, before)
+
+
+POSTED = [(parts.VALUES, b"1"), (parts.LIST, b""), (parts.VALUES, b"x" * 3_000_000), (parts.END, b"")]
+
+
+async def test_what_is_posted_comes_whole_and_in_order_however_much_is_taken_at_once() -> None:
+    frames = [*POSTED, *[(parts.VALUES, b"%d" % number) for number in range(3000)]]
+    expected = b"".join(wire.HEADER.pack(kind, len(payload)) + payload for kind, payload in frames)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ThreadPoolExecutor(1) as threads:
+        received = threads.submit(ours.makefile("rb").read, len(expected))
+        line = wire.Line(theirs.fileno())
+        for kind, payload in frames:
+            line.post(kind, payload)
+        line.flush()
+        assert received.result() == expected
+
+
+async def test_what_is_posted_waits_for_more_but_is_let_pass_by_what_is_sent() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        line = wire.Line(theirs.fileno())
+        line.post(parts.VALUES, b"1")
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+        line.send(wire.PRINT, b"[]")
+        assert ours.recv(100) == wire.HEADER.pack(wire.PRINT, 2) + b"[]"
+        line.flush()
+        assert ours.recv(100) == wire.HEADER.pack(parts.VALUES, 1) + b"1"
+        line.flush()
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+
+
+async def test_the_settings_are_let_go_of_once_a_worker_has_them() -> None:
+    settings = bytearray(bytes(code_settings("print('has them')\nreturn _items", [{"json": {"v": "x" * 1_000_000}}])))
+
+    def show(_: Raw) -> None:
+        settings.clear()  # which can be done only if nobody looks at them
+
+    async with started(**EVERYTHING) as executor:
+        outcome = await executor.execute(TaskRequest("t", Raw(memoryview(settings)), show))
+    assert len(bytes(outcome.result)) > 1_000_000
+    assert not settings
 
 
 # Errors

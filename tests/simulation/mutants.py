@@ -13,11 +13,12 @@ from typing import Any
 import attrs
 import pytest
 
-from runner import Readiness
+from runner import Observer, Readiness, TaskOutcome
 from runner.clock import Alarm
 from runner.connection.effects import ConnectionEffects
 from runner.connection.link import Link
 from runner.execution.executor import PYTHON
+from runner.observe.observers import Observers
 from runner.protocol.messages import Drain, RejectReason, TaskAccepted, TaskDone, TaskError, TaskOffer
 from runner.scope import Scope
 from runner.task_runner import TaskRunner
@@ -25,7 +26,7 @@ from runner.tasks.offers import Offers
 from runner.tasks.served import ServedType
 from runner.tasks.task import TaskInFlight
 from runner.tasks.workload import TaskWorkload
-from statemachine import ConnectionEffect
+from statemachine import ConnectionEffect, TaskState
 
 Patch = pytest.MonkeyPatch
 
@@ -247,6 +248,30 @@ def slot_leaked_by_a_failed_task(patch: Patch) -> None:
             served._max_concurrency = max(1, served._max_concurrency - 1)
 
     patch.setattr(TaskWorkload, "_on_finished", leak)
+
+
+@_mutant("each_task_is_told_finished_once")
+def ends_of_lost_tasks_not_told(patch: Patch) -> None:
+    tell = Observers.tell
+
+    def tell_others(self: Observers, method: Any, event: Any) -> None:
+        if getattr(event, "outcome", None) is not TaskOutcome.LOST:
+            tell(self, method, event)
+
+    patch.setattr(Observers, "tell", tell_others)
+
+
+@_mutant("each_task_is_told_finished_once")
+def ends_of_aborted_tasks_told_twice(patch: Patch) -> None:
+    abort = TaskInFlight._abort
+
+    def abort_and_tell(self: TaskInFlight, *arguments: Any) -> None:
+        was_running = self.state is TaskState.RUNNING
+        abort(self, *arguments)
+        if was_running:
+            self._observers.tell(Observer.on_task_finished, self._finished())
+
+    patch.setattr(TaskInFlight, "_abort", abort_and_tell)
 
 
 @_mutant("every_accept_is_answered")

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from runner import Count, Executor, FunctionExecutor, TaskRunner, TaskRunnerConfig
+from runner import Count, Executor, FunctionExecutor, Observer, TaskFinished, TaskRunner, TaskRunnerConfig
 from runner.broker import BrokerLimits
 from runner.execution.executor import PYTHON
 from statemachine import ConnectionMachine, ConnectionState, ConnectionStep
@@ -68,6 +68,16 @@ class Report:
     ends: Counter[str]
     counters: Counter[str]
     broken: Broken | None
+
+
+class Told(Observer):
+    """Whoever observes a runner: how often each task was told to have ended."""
+
+    def __init__(self) -> None:
+        self.finished: Counter[str] = Counter()
+
+    def on_task_finished(self, task: TaskFinished) -> None:
+        self.finished[task.task.task_id] += 1
 
 
 class Simulation:
@@ -135,6 +145,9 @@ class Simulation:
         self.runner = TaskRunner(
             config, executors=executors, transport=transport, clock=self.clock, entropy=self.entropy
         )
+        told = Told()
+        self.runner.observe(told)
+        self.told_finished = told.finished
         self.world = SimulatedWorld(self.runner, self.clock, self.network, self._judge)
         self.machine: ConnectionMachine = self.world.machine
 

@@ -20,7 +20,7 @@ from runner.execution.sandbox.child.given.needs import Needs, needs_of
 from runner.execution.sandbox.child.given.provider import Provider
 from runner.execution.sandbox.child.given.records import Record, recorded
 from runner.execution.sandbox.child.given.table import ITEMS, NAMES
-from runner.execution.sandbox.child.user_code import Compiled, UserCode, compiled
+from runner.execution.sandbox.child.user_code import UserCode, compiled, from_bytes, to_bytes
 from runner.execution.sandbox.language.policy import Policy
 
 FULL = Policy.of(language="full")
@@ -28,7 +28,7 @@ FULL = Policy.of(language="full")
 
 def found(code: str) -> Needs:
     """What a code needs."""
-    return needs_of(ast.parse(code))
+    return needs_of(ast.parse(code)) or Needs()
 
 
 # What code needs
@@ -155,8 +155,9 @@ def test_whatever_code_reads_it_is_given_or_has_bound(lines: list[str]) -> None:
     """No name of the table is missing when the code runs, and none is given that the text does not have."""
     code = "\n".join(lines)
     ready = compiled(code, ("_items", "_item"), FULL)
-    assert set(ready.needs.names) <= {name for name in NAMES if name in code} - ITEMS
-    given_names = {name: name for name in (*ready.needs.names, "_items", "_item")}
+    needed = (ready[3] or Needs()).names
+    assert set(needed) <= {name for name in NAMES if name in code} - ITEMS
+    given_names = {name: name for name in (*needed, "_items", "_item")}
     scope = {**vars(builtins), "a": 1, "b": 2, "print": lambda *_: None}
     missing: set[str | None] = set()
     try:
@@ -172,7 +173,9 @@ def test_whatever_code_reads_it_is_given_or_has_bound(lines: list[str]) -> None:
 
 def test_what_was_found_is_kept_with_the_code() -> None:
     ready = compiled("x = _('A').all()\nreturn await _helpers.f(x.y)", ("_items",), FULL)
-    assert Compiled.from_bytes(ready.to_bytes()).needs == ready.needs == Needs(("_", "_helpers"), ("A",), True, True)
+    assert from_bytes(to_bytes(ready))[3] == ready[3] == Needs(("_", "_helpers"), ("A",), True, True)
+    plain = compiled("return _items", ("_items",), FULL)
+    assert from_bytes(to_bytes(plain)) == plain
 
 
 def test_every_name_of_the_table_is_made_and_has_an_example_for_each_use() -> None:

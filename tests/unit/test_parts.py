@@ -22,6 +22,7 @@ from runner.execution.sandbox.assembly import Assembly, Context
 from runner.execution.sandbox.child import writing
 from runner.execution.sandbox.child.encoding import to_json
 from runner.execution.sandbox.child.failures import BadResult
+from runner.execution.sandbox.child.given.records import Record
 from runner.execution.sandbox.child.writing import ResultWriter
 from tests.unit.test_conversion import ANYTHING, JSON, Node, deep
 
@@ -179,11 +180,16 @@ def test_brackets_side_by_side_below_many_levels_are_not_taken_for_more_of_them(
     assert depth_of(assembled(parts_of(value))) == 703
 
 
-@pytest.mark.parametrize("levels", [parts.MOST_LEVELS + 1, 5000])
-@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}, Node])
+@pytest.mark.parametrize("levels", [parts.MOST_LEVELS + 1, 5000, 200_000])
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}])
 def test_what_is_nested_too_deeply_is_refused(levels: int, wrap: Callable[[Any], Any]) -> None:
     with pytest.raises(BadResult, match="nested too deeply"):
         parts_of(deep(levels, wrap, []))
+
+
+def test_objects_that_are_nested_too_deeply_are_refused() -> None:
+    with pytest.raises(BadResult, match="nested too deeply"):
+        parts_of(deep(parts.MOST_LEVELS + 1, Node, []))
 
 
 def test_a_circle_is_refused_however_large() -> None:
@@ -310,6 +316,12 @@ def test_an_element_that_fails_leaves_nothing_behind() -> None:
 # Memory
 
 
+def among_small_ones(row: dict[str, Any]) -> list[Any]:
+    """Items of which one is large: by then, many are written together."""
+    small: list[Any] = [{"json": {"n": n, "text": "small"}} for n in range(1000)]
+    return [*small, {"json": row}, *small]
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -321,8 +333,20 @@ def test_an_element_that_fails_leaves_nothing_behind() -> None:
         lambda: {"x" * (60 * MEGABYTE): 1},
         lambda: collections.deque(["x" * 1000] * 60_000),
         lambda: Node("a", [Node(["x" * 1000] * 60_000)]),
+        lambda: among_small_ones({"text": "x" * (60 * MEGABYTE)}),
+        lambda: among_small_ones({"x" * (60 * MEGABYTE): 1}),
+        lambda: among_small_ones({"numbers": [123_456_789] * (6 * MEGABYTE)}),
+        lambda: among_small_ones({"again": [["x" * 1000] * 250] * 240}),
+        lambda: among_small_ones({"deque": collections.deque(["x" * 1000] * 60_000)}),
+        lambda: among_small_ones({"dataclass": Node(["x" * 1000] * 60_000)}),
+        lambda: among_small_ones({"record": Record(text="x" * (60 * MEGABYTE))}),
+        lambda: among_small_ones({"tuple": (1, ("x" * (60 * MEGABYTE),))}),
     ],
-    ids=["list", "list in a list", "list in objects", "text", "text in an object", "key", "deque", "dataclasses"],
+    ids=[
+        *("list", "list in a list", "list in objects", "text", "text in an object", "key", "deque", "dataclasses"),
+        *("a text among others", "a key among others", "numbers among others", "the same again and again"),
+        *("a deque among others", "a dataclass among others", "a record among others", "a tuple among others"),
+    ],
 )
 def test_writing_takes_little_memory_however_large_the_result(make: Callable[[], Any]) -> None:
     value = make()

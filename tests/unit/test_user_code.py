@@ -19,7 +19,7 @@ from runner.execution.sandbox.child.failures import (
     Failure,
     shortened,
 )
-from runner.execution.sandbox.child.user_code import UserCode, compiled, show_source
+from runner.execution.sandbox.child.user_code import SOURCE, UserCode, compiled, offer_source
 from runner.execution.sandbox.language.policy import Policy
 
 BLANKS = st.lists(st.sampled_from(["", "# words", "   ", "\t", "x = '''\n\n'''", "\x0c"]), max_size=6)
@@ -28,7 +28,8 @@ NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 
 
 def run(text: str, **given_names: Any) -> Any:
-    show_source(text)
+    offer_source()
+    SOURCE.show(text)
     return UserCode(compiled(text, tuple(given_names), FULL), vars(builtins)).run(given_names)
 
 

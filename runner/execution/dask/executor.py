@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAY = 5.0
-"""How long after a cluster could not be reached, or was lost, it is tried again, in seconds."""
-
 
 class DaskExecutor:
     """Runs each task on a worker of a Dask cluster, in a confined process from the warm pool that each worker keeps.
@@ -46,14 +43,12 @@ class DaskExecutor:
             from runner.execution.dask.cluster import Cluster
         except ImportError as error:
             raise ExtraMissing("dask", "The Dask executor") from error
-        self._scheduler = scheduler
-        self._cluster = Cluster(config, scheduler, self._serve)
+        self._clock = clock or SystemClock()
+        self._cluster = Cluster(config, scheduler, self._serve, self._pause)
         self._limit = payload_limit(config.max_payload_size)
         self._lines: set[Line] = set()
         self._watchers: list[Callable[[], None]] = []
         self._scope: Scope | None = None
-        self._pause = asyncio.Event()
-        self._alarm = Alarm(clock or SystemClock(), self._pause.set)
 
     @property
     def concurrency(self) -> int:
@@ -67,12 +62,11 @@ class DaskExecutor:
     async def start(self) -> None:
         """Begin to look for the cluster. A cluster that is not there is waited for, as a task broker is."""
         self._scope = Scope(self._crashed)
-        self._scope.spawn(self._keep(), "keeping the Dask cluster")
+        self._scope.spawn(self._cluster.stay(), "keeping the Dask cluster")
 
     async def close(self) -> None:
         """Leave the cluster: the pools of its workers end unless other runners use them."""
         scope, self._scope = self._scope, None
-        self._alarm.stop()
         if scope is not None:
             await to_the_end(scope.cancel(), "leaving the Dask cluster")
 
@@ -84,18 +78,14 @@ class DaskExecutor:
             raise TaskFailed("No worker of the Dask cluster is free", "The one that was to run the task is gone.")
         return await line.execute(request)
 
-    async def _keep(self) -> None:
-        """Be on the cluster for as long as it is there, again and again."""
-        while True:
-            try:
-                await self._cluster.visit()
-                why = "the connection to the scheduler has ended"
-            except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-                why = str(error) or type(error).__name__
-            log.warning("No Dask cluster at %s: %s - retrying...", self._scheduler, why)
-            self._pause.clear()
-            self._alarm.set(RETRY_DELAY)
-            await self._pause.wait()
+    async def _pause(self, seconds: float) -> None:
+        over = asyncio.Event()
+        alarm = Alarm(self._clock, over.set)
+        alarm.set(seconds)
+        try:
+            await over.wait()
+        finally:
+            alarm.stop()
 
     async def _serve(self, line: Line) -> None:
         """Have a slot while a line lives."""

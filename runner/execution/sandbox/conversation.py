@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 
 import attrs
+from msgspec import Raw
 
 from runner.errors import TaskFailed
-from runner.execution.executor import Outcome, TaskRequest
+from runner.execution.executor import N8n, Outcome
 from runner.execution.sandbox import parts, wire
 from runner.execution.sandbox.assembly import Assembly
+from runner.execution.sandbox.heap import keep_for_the_next
 from runner.execution.sandbox.relay import Relay
 from runner.execution.sandbox.reports import failure_in, failure_of_end, print_in
 from runner.execution.sandbox.worker import LOST, Worker
@@ -51,15 +53,26 @@ class Terms:
     max_prints: int
 
 
+NO_SETTINGS = Raw()
+
+
+@attrs.define
+class Errand:
+    """A task as a conversation has to know it."""
+
+    settings: Raw
+    """None any more once a worker has them all: they may be large, and it does not need them twice."""
+    print: Callable[[Raw], None]
+    n8n: N8n
+
+
 class Conversation:
     """One task, told to one worker."""
 
-    def __init__(
-        self, worker: Worker, request: TaskRequest, terms: Terms, on_compiled: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, worker: Worker, errand: Errand, terms: Terms, on_compiled: Callable[[bytes], None]) -> None:
         """A conversation that has not begun; `on_compiled` is given the compiled code, if the worker sends it."""
         self._worker = worker
-        self._request = request
+        self._errand = errand
         self._on_compiled = on_compiled
         self._assembly = Assembly(terms.result_limit)
         self._relay: Relay | None = None
@@ -107,10 +120,12 @@ class Conversation:
 
     async def _tell(self, compiled: bytes) -> None:
         """Send the task. Whether a worker is gone is heard of in other ways; here, that it has not read everything."""
-        settings = memoryview(self._request.settings)
+        settings = memoryview(self._errand.settings)
         head = wire.NUMBER.pack(len(compiled)) + compiled
         header = wire.HEADER.pack(wire.TASK, len(head) + len(settings))
         small = len(settings) <= wire.PIECE
+        if not small:
+            keep_for_the_next()
         pieces: list[bytes | memoryview] = [b"".join((header, head, settings))] if small else [header + head, settings]
         try:
             for piece in pieces:
@@ -136,6 +151,7 @@ class Conversation:
         except OSError:
             return b""
         if len(data) == self._chunk:
+            keep_for_the_next()
             self._chunk = CHUNK
         return data
 
@@ -186,6 +202,7 @@ class Conversation:
 
     def _hear(self, kind: int, payload: bytes) -> None:
         may_compile, self._may_compile = self._may_compile, False
+        self._errand.settings = NO_SETTINGS  # it has read its task before it says anything
         if kind in parts.MEANINGS:
             self._assembly.add(kind, payload)
             if kind == parts.END:
@@ -195,7 +212,7 @@ class Conversation:
             self._print_bytes_left -= len(payload)
             if min(self._prints_left, self._print_bytes_left) < 0:
                 raise TaskFailed("The task's process prints more than it may")
-            self._request.print(print_in(payload))
+            self._errand.print(print_in(payload))
         elif kind == wire.ERROR:
             raise failure_in(payload, self._worker.output.text())
         elif kind == wire.COMPILED and may_compile:
@@ -212,7 +229,7 @@ class Conversation:
     def _asking(self) -> Relay:
         """What passes questions on; made for the first one, since most tasks ask nothing."""
         if self._relay is None:
-            self._relay = Relay(self._request.n8n, self._worker.line, self._limit, self._has_room, self._crashed)
+            self._relay = Relay(self._errand.n8n, self._worker.line, self._limit, self._has_room, self._crashed)
         return self._relay
 
     def _has_room(self) -> None:

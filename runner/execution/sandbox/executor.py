@@ -13,7 +13,7 @@ from runner.config import TaskRunnerConfig
 from runner.errors import SandboxFailed, TaskFailed
 from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, TaskRequest
 from runner.execution.sandbox.confinement.report import Report
-from runner.execution.sandbox.conversation import Conversation, NotStarted, Terms
+from runner.execution.sandbox.conversation import Conversation, Errand, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.orders import order_for
@@ -137,11 +137,13 @@ class SandboxExecutor:
         """Run one task in a process of its own."""
         if self._pool is None:
             raise AssertionError("execute() follows start()")
-        key = self._verdicts.key_of(request.settings)
+        key, task_id = self._verdicts.key_of(request.settings), request.task_id
+        errand = Errand(request.settings, request.print, request.n8n)
+        del request  # or else its settings, which may be large, would be kept as long as the task runs
         for _ in range(self._pool.ahead + ATTEMPTS):
             worker = await self._pool.take()
-            self._running[request.task_id] = worker.pid
-            conversation = Conversation(worker, request, self._terms, partial(self._verdicts.keep, key))
+            self._running[task_id] = worker.pid
+            conversation = Conversation(worker, errand, self._terms, partial(self._verdicts.keep, key))
             try:
                 result = await conversation.hold(self._verdicts.get(key))
             except NotStarted:
@@ -153,7 +155,7 @@ class SandboxExecutor:
                 worker.dismiss()
                 return result
             finally:
-                self._running.pop(request.task_id, None)
+                self._running.pop(task_id, None)
         raise TaskFailed("No process could be started for the task: all that were started ended at once")
 
 

@@ -62,7 +62,7 @@ def spawn(python: str | None = None, environment: Mapping[str, str] = os.environ
     line, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            [python or sys.executable or "python3", "-I", "-X", "utf8", str(SCRIPT), str(theirs.fileno())],
+            [python or sys.executable or "python3", "-I", "-u", "-X", "utf8", str(SCRIPT), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

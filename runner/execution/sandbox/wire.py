@@ -10,12 +10,13 @@ as well. The runner trusts none of it.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _thread
 import os
 import select
 import signal
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 # On a task's line
 TASK = 1
@@ -99,51 +100,94 @@ STATIC_DATA = "staticData"
 EXIT_NOT_CONFINED = 70
 """How a worker exits that could not confine itself as it was promised."""
 
-ALL_SIGNALS = frozenset(signal.valid_signals())
+# `signal` would make enumerations of them, which takes longer than all the rest of a short message
+ALL_SIGNALS = frozenset(map(int, signal.valid_signals()))
+
+FIRST_PIECE = 16 * 1024
+"""How much of a frame is read at once, in bytes, before its length is known."""
 
 PIECE = 256 * 1024
 """Frames up to this size are written with one system call, for which they are copied once. In bytes."""
 
 
-def pack(kind: int, payload: bytes | memoryview) -> Iterator[bytes | memoryview]:
+TOGETHER = 128 * 1024
+"""From how many bytes on it is written what is held back to be written together with what follows."""
+
+MOST_TOGETHER = 256
+"""From how many frames on it is written in any case: the kernel takes 1,024 pieces at a time."""
+
+
+def pack(kind: int, payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
     """A frame, in pieces that are to be sent one after the other."""
     header = HEADER.pack(kind, len(payload))
-    if len(payload) <= PIECE:
-        yield b"".join((header, payload))
-    else:
-        yield header
-        yield payload
+    return (header + payload,) if len(payload) <= PIECE else (header, payload)
 
 
 def write_frame(descriptor: int, kind: int, payload: bytes) -> None:
     """Write one frame, waiting as long as it takes."""
     for piece in pack(kind, payload):
-        written = os.write(descriptor, piece)
-        if written < len(piece):
-            view = memoryview(piece)[written:]
-            while view:
-                view = view[os.write(descriptor, view) :]
+        _write(descriptor, piece)
+
+
+def _write(descriptor: int, piece: bytes | memoryview) -> None:
+    written = os.write(descriptor, piece)
+    if written < len(piece):
+        view = memoryview(piece)[written:]
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def read_frame(descriptor: int) -> tuple[int, bytearray]:
-    """Read one frame, waiting as long as it takes.
+    """Read one frame and nothing behind it, waiting as long as it takes.
 
     Raises:
         EOFError: the other side is gone.
     """
-    kind, length = HEADER.unpack(_read_exactly(descriptor, HEADER.size))
-    return kind, _read_exactly(descriptor, length)
-
-
-def _read_exactly(descriptor: int, length: int) -> bytearray:
+    header = bytearray(HEADER.size)
+    _read_exactly(descriptor, memoryview(header), 0)
+    kind, length = HEADER.unpack(header)
     payload = bytearray(length)
-    view = memoryview(payload)
+    _read_exactly(descriptor, memoryview(payload), 0)
+    return kind, payload
+
+
+class FrameReader:
+    """Reads one frame behind which nothing comes yet: in one go if it is short, into memory that is there already."""
+
+    def __init__(self, descriptor: int) -> None:
+        """A reader that has read nothing yet."""
+        self._descriptor = descriptor
+        self._header_size = HEADER.size
+        self._buffer = memoryview(bytearray(FIRST_PIECE))
+        self._buffers = [self._buffer]
+
+    def read(self) -> memoryview:
+        """What the frame says, once it has come. What its kind is, those who send it know.
+
+        Raises:
+            EOFError: the other side is gone.
+        """
+        filled = os.readv(self._descriptor, self._buffers)
+        if filled < self._header_size:  # with nothing yet, or in a thousand pieces
+            _read_exactly(self._descriptor, self._buffer[: self._header_size], filled)
+            filled = self._header_size
+        whole = self._header_size + HEADER.unpack_from(self._buffer)[1]
+        if filled == whole:
+            return self._buffer[self._header_size : whole]
+        frame = memoryview(bytearray(whole))
+        frame[:filled] = self._buffer[:filled]
+        _read_exactly(self._descriptor, frame, filled)
+        return frame[self._header_size :]
+
+
+def _read_exactly(descriptor: int, payload: memoryview, filled: int) -> None:
+    """Fill what is left of a payload."""
+    view = payload[filled:]
     while view:
         count = os.readv(descriptor, [view])
         if count == 0:
             raise EOFError("the other side is gone")
         view = view[count:]
-    return payload
 
 
 class Cutter:
@@ -189,6 +233,8 @@ class Line:
         self._owner = os.getpid()
         self._lock = _thread.RLock()
         self._reading = _Reading()
+        self._held: list[bytes] = []
+        self._held_size = 0
 
     def claim(self) -> None:
         """Make it this process's own, which may have been forked since this object was made."""
@@ -200,8 +246,42 @@ class Line:
 
     def send(self, kind: int, payload: bytes) -> None:
         """Write one frame. A signal handler that raises has to wait for its end."""
-        with self._lock, _Undisturbed():
-            write_frame(self._descriptor, kind, payload)
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                write_frame(self._descriptor, kind, payload)
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def post(self, kind: int, payload: bytes) -> None:
+        """Write one frame, if need be not before `flush`, so that the other side is woken once for many.
+
+        What is sent meanwhile comes first. A signal handler that raises has to wait for its end.
+        """
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                self._held += (HEADER.pack(kind, len(payload)), payload)
+                self._held_size += len(payload)
+                if self._held_size >= TOGETHER or len(self._held) >= 2 * MOST_TOGETHER:
+                    self._write_held()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def flush(self) -> None:
+        """Write what has been posted."""
+        with self._lock:
+            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+            try:
+                self._write_held()
+            finally:
+                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+
+    def _write_held(self) -> None:
+        held, self._held, self._held_size = self._held, [], 0
+        written = os.writev(self._descriptor, held)
+        if written < sum(map(len, held)):
+            _write(self._descriptor, memoryview(b"".join(held))[written:])
 
     def receive(self) -> tuple[int, bytearray] | None:
         """The next frame, or nothing if this is not the whole of it yet; waits until there is something.
@@ -215,18 +295,11 @@ class Line:
         waiting = select.poll()
         waiting.register(self._descriptor, select.POLLIN)
         waiting.poll()
-        with _Undisturbed():
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+        try:
             return self._reading.step(self._descriptor)
-
-
-class _Undisturbed:
-    """Keeps signal handlers waiting."""
-
-    def __enter__(self) -> None:
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-
-    def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 class _Reading:

@@ -6,7 +6,6 @@ Nothing is imported for a value: what is needed of its library comes with it.
 
 from __future__ import annotations
 
-import binascii
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -58,6 +57,8 @@ def decimal(value: Any) -> str | None:
 
 def base64(value: Any) -> str:
     """Bytes as base64."""
+    import binascii  # it brings a library along, which would be in every fork
+
     return binascii.b2a_base64(memoryview(value).tobytes(), newline=False).decode("ascii")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import json.encoder
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.execution.sandbox.child.conversion import as_key, convert
@@ -38,7 +38,10 @@ def to_text(value: Any, above: Iterable[int] = ()) -> str:
         BadResult, Exception: as `to_json` has them.
     """
     try:
-        return _dump(value)
+        try:
+            return "".join(_chunks(value, 0))
+        except RecursionError:  # it may contain itself, for which only the slower way looks
+            return _dump(value)
     except (ValueError, TypeError):
         plain = _plain(value, set(above))
     try:
@@ -56,6 +59,20 @@ def to_bytes(text: str) -> bytes:
 
 
 _dump = json.JSONEncoder(default=convert, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _prepared() -> Callable[[Any, int], Iterable[str]]:
+    """What writes as `_dump` does, made once and not for each value, and without a look for what contains itself."""
+    make = getattr(json.encoder, "c_make_encoder", None)  # documented nowhere: it may go away
+    if make is None:
+        return lambda value, _: _dump(value)
+    chunks: Callable[[Any, int], Iterable[str]] = make(
+        None, convert, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return chunks
+
+
+_chunks = _prepared()
 
 
 def too_deep() -> BadResult:

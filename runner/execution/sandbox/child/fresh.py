@@ -9,9 +9,14 @@ from __future__ import annotations
 import os
 import sys
 
+NUMPY = "numpy.random"
+
+
+def shares_random() -> bool:
+    """Whether there is anything that `renew` would make new."""
+    return NUMPY in sys.modules
+
 
 def renew() -> None:
     """Make new what must not be the same in two tasks."""
-    generators = sys.modules.get("numpy.random")
-    if generators is not None:
-        generators.seed(int.from_bytes(os.urandom(4), "big"))
+    sys.modules[NUMPY].seed(int.from_bytes(os.urandom(4), "big"))

@@ -49,10 +49,10 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     Raises:
         BadResult: it returned something else.
     """
+    if type(returned) is dict and len(returned) == 1 and type(returned.get("json")) is dict:  # as most are
+        return {"json": returned["json"], "pairedItem": {"item": index}}
     if returned is None:
         return None
-    if _is_plain(returned):
-        return {"json": returned["json"], "pairedItem": {"item": index}}
     row, advice = _attempted(as_object, returned)
     if not isinstance(row, dict):
         raise BadResult(

@@ -18,8 +18,16 @@ from runner.execution.sandbox.child.writing import ResultWriter
 
 Settings = dict[str, Any]
 
+_DECODER = json.JSONDecoder()
+
 TOGETHER = 64
 """How many outputs of single items are written together, if they are small."""
+
+MANY = 64
+"""From how many items on it takes a while to let go of them."""
+
+_kept: list[Any] = []
+"""What is not let go of, since all of it goes at once when this process ends."""
 
 
 class Task:
@@ -40,11 +48,14 @@ class Task:
             provider: gives the code what it needs beside its items, if it needs more.
         """
         self._settings = settings
+        self._query = settings.get("query")
         self._code = code
         self._writer = writer
         self._around = around
         self._provider = provider
         self._continues_on_fail = settings.get("continueOnFail") is True
+        if len(settings["items"]) > MANY:
+            _kept.append(settings)
 
     def run(self) -> None:
         """Run the code, and write the result up to its end, which is for the worker to write.
@@ -66,6 +77,8 @@ class Task:
         try:
             returned = self._code.run(self._given("_items", self._settings["items"], 0))
             gc.disable()  # nothing is kept that could become garbage
+            if type(returned) is list and len(returned) > MANY:
+                _kept.append(returned)
             self._writer.write(convert(returned))
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
             failure = self._told_to_users(error)
@@ -77,32 +90,36 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
-        outputs: list[tuple[int, Any]] = []
+        run, given, as_item = self._code.run, self._given, results.of_one_item
+        outputs: list[Any] = []
+        indexes: list[int] = []
         for index, item in enumerate(self._settings["items"]):
             try:
-                output = results.of_one_item(self._code.run(self._given("_item", item, index)), index)
+                output = as_item(run(given("_item", item, index)), index)
             except BaseException as error:  # noqa: BLE001 - whatever user code raises is the user's to see
-                self._write_all(outputs)  # an earlier one may be why the task fails
-                outputs.clear()
+                self._write_all(outputs, indexes)  # an earlier one may be why the task fails
                 output = self._failed_item(error, index)
             if output is not None:
-                outputs.append((index, output))
-            if len(outputs) == TOGETHER:
-                self._write_all(outputs)
-                outputs.clear()
-        self._write_all(outputs)
+                outputs.append(output)
+                indexes.append(index)
+                if len(outputs) == TOGETHER:
+                    self._write_all(outputs, indexes)
+        self._write_all(outputs, indexes)
         self._writer.close_list()
 
-    def _write_all(self, outputs: list[tuple[int, Any]]) -> None:
+    def _write_all(self, outputs: list[Any], indexes: list[int]) -> None:
         """Write the outputs of some items: together if that can be, else one by one, to see which cannot be written."""
+        is_written = False
         with contextlib.suppress(BaseException):
-            if self._writer.items([output for _, output in outputs]):
-                return
-        for index, output in outputs:
-            try:
-                self._writer.item(output)
-            except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
-                self._writer.item(self._failed_item(error, index))
+            is_written = self._writer.items(outputs)
+        if not is_written:
+            for output, index in zip(outputs, indexes, strict=True):
+                try:
+                    self._writer.item(output)
+                except BaseException as error:  # noqa: BLE001 - such as what a method of the output raises
+                    self._writer.item(self._failed_item(error, index))
+        outputs.clear()
+        indexes.clear()
 
     def _failed_item(self, error: BaseException, index: int) -> dict[str, Any]:
         """What stands for item `index`, if the node goes on when something fails.
@@ -118,7 +135,7 @@ class Task:
 
     def _given(self, name: str, value: Any, index: int) -> dict[str, Any]:
         """What the code finds: its input, the query if it is a tool, and what else it needs."""
-        given = {name: value, "_query": self._settings.get("query")}
+        given = {name: value, "_query": self._query}
         return given if self._provider is None else {**given, **self._provider.given(index)}
 
     def _told_to_users(self, error: BaseException) -> Failure:
@@ -133,17 +150,31 @@ MODES: dict[str, tuple[tuple[str, ...], Callable[[Task], None]]] = {
 """What the code is given in each mode, and how it is run."""
 
 
-def read_settings(payload: bytes | bytearray | memoryview, *, as_records: bool = False) -> Settings:
+def _read(text: str) -> Any:
+    """What `json.loads` gives, which looks for white space around, as n8n sends none."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    except json.JSONDecodeError:
+        pass
+    return json.loads(text)
+
+
+def read_settings(payload: memoryview, *, as_records: bool = False) -> Settings:
     """The settings of a task.
 
     Parameters:
+        payload: is released, so that it takes no memory beside what is in it.
         as_records: whether what is in them is to be read as attributes, too.
 
     Raises:
         BadSettings: they are not those of a Code node.
     """
     try:
-        settings = json.loads(str(payload, "utf-8"), object_hook=Record if as_records else None)
+        text = str(payload, "utf-8")
+        payload.release()
+        settings = json.loads(text, object_hook=Record) if as_records else _read(text)
     except ValueError as error:
         raise BadSettings(str(error)) from None
     except RecursionError:

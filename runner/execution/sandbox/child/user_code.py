@@ -11,9 +11,9 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from types import CodeType, FunctionType, GeneratorType
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.execution.sandbox.child.failures import CodeFailed, CodeRefused, text_of
 from runner.execution.sandbox.child.given.needs import Needs, needs_of
@@ -29,25 +29,24 @@ AWAITED = "<awaited>"
 """The name, which no code can write, of what makes anything awaitable."""
 
 
-class Compiled(NamedTuple):
-    """Code that has passed all rules, as far as its text shows, and only has to be run."""
+Compiled = tuple[CodeType, tuple[str, ...], bool, Needs | None]
+"""Code that has passed all rules, as far as its text shows, and only has to be run: the code of the function that the
+user's statements have become, what that function takes, whether it is async, and what it needs, if it needs anything.
 
-    code: CodeType
-    """That of the function that the user's statements have become."""
-    names: tuple[str, ...]
-    """What its function takes."""
-    is_async: bool
-    needs: Needs
+A plain tuple, as `marshal` gives it: a class of ours would be a dozen objects more that a fork has to copy."""
 
-    def to_bytes(self) -> bytes:
-        """The code in a form that another worker of the same interpreter can take."""
-        return marshal.dumps((self.code, self.names, self.is_async, tuple(self.needs)))
 
-    @classmethod
-    def from_bytes(cls, document: bytes | bytearray | memoryview) -> Compiled:
-        """What `to_bytes` gave."""
-        code, names, is_async, needs = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
-        return cls(code, names, is_async, Needs(*needs))
+def to_bytes(ready: Compiled) -> bytes:
+    """The code in a form that another worker of the same interpreter can take."""
+    code, names, is_async, needs = ready
+    return marshal.dumps((code, names, is_async, None if needs is None else tuple(needs)))
+
+
+def from_bytes(document: bytes | bytearray | memoryview) -> Compiled:
+    """What `to_bytes` was given."""
+    ready: Compiled = marshal.loads(document)  # noqa: S302 - it is what runs here anyway
+    code, names, is_async, needs = ready
+    return ready if needs is None else (code, names, is_async, Needs(*needs))
 
 
 def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
@@ -64,16 +63,17 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         module.body = [statement for statement in module.body if not _is_for_editors(statement)]
         shared = _shared_names(module)
         needs = needs_of(module)
-        taken = tuple(name for name in (*names, *needs.names) if name not in shared)
+        given = names if needs is None else (*names, *needs.names)
+        taken = tuple(name for name in given if name not in shared)
         is_async = _awaits(module)
         prepared = prepare(module, policy)
-        if needs.waits:
+        if needs is not None and needs.waits:
             _let_await(prepared)
         wrapped = _wrapped(prepared.body, taken, shared, is_async)
         function = _function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True))
-        return Compiled(function, taken, is_async, needs)
+        return function, taken, is_async, needs
     except SyntaxError as error:
-        show_source(text)
+        SOURCE.show(text)
         raise _syntax_failure(error) from None
     except SecurityViolations as refused:
         raise CodeRefused(refused.message, refused.description, refused.violations) from None
@@ -81,11 +81,38 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         raise CodeFailed(f"The code cannot be compiled: {text_of(error) or type(error).__name__}") from None
 
 
-def show_source(text: str) -> None:
-    """Let the lines of the code be found for tracebacks."""
-    text = text.removeprefix("\ufeff")
-    lines = list(io.StringIO(text, newline=None))  # splits where Python does, which str.splitlines() does not
-    linecache.cache[FILE_NAME] = (len(text), None, lines, FILE_NAME)
+class Source(Sequence[str]):
+    """The lines of the code of a task, split when they are asked for, which few tasks do."""
+
+    def __init__(self) -> None:
+        """There is no code yet."""
+        self._text = ""
+        self._lines: list[str] | None = []
+
+    def show(self, text: str) -> None:
+        """Let these be found for tracebacks."""
+        self._text = text
+        self._lines = None
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._split()[index]
+
+    def __len__(self) -> int:
+        return len(self._split())
+
+    def _split(self) -> list[str]:
+        if self._lines is None:
+            text = self._text.removeprefix("\ufeff")
+            self._lines = [*io.StringIO(text, newline=None)]  # where Python does; str.splitlines() does not
+        return self._lines
+
+
+SOURCE = Source()
+
+
+def offer_source() -> None:
+    """Let `linecache` know where the code's lines are: before there is a task, so that it has less to do."""
+    linecache.cache[FILE_NAME] = (0, None, SOURCE, FILE_NAME)  # type: ignore[assignment]
 
 
 class UserCode:
@@ -103,12 +130,12 @@ class UserCode:
 
     def run(self, given: Mapping[str, Any]) -> Any:
         """Run the code once, in a namespace of its own, and return what it returns. Whatever it raises comes out."""
-        ready = self._ready
+        code, names, is_async, needs = self._ready
         namespace: dict[str, Any] = {"__builtins__": self._builtins, "__name__": "__main__", **given}
-        if ready.needs.waits:
+        if needs is not None and needs.waits:
             namespace[AWAITED] = _awaited
-        returned = FunctionType(ready.code, namespace)(*(given[name] for name in ready.names))
-        if not ready.is_async:
+        returned = FunctionType(code, namespace)(*map(given.__getitem__, names))
+        if not is_async:
             return returned
         if not self._needs_loop and "asyncio" not in sys.modules:
             return _stepped(returned)

@@ -1,27 +1,41 @@
-"""A worker: forked by the zygote, confined, given one task, and gone when that has been answered."""
+"""A worker: forked by the zygote, confined, given one task, and gone when that has been answered.
+
+A process that was just forked pays for each object that it uses, as a page of memory to be copied. So what stands on
+the way of every task is plain: few and long functions, no context managers, no objects for the sake of it.
+"""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
 import gc
-import os
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import Failure
-from runner.execution.sandbox.child.fresh import renew
+from runner.execution.sandbox.child.fresh import renew, shares_random
 from runner.execution.sandbox.child.given.provider import Provider
 from runner.execution.sandbox.child.given.records import recorded
 from runner.execution.sandbox.child.printing import Printer
 from runner.execution.sandbox.child.task import MODES, Settings, Task, read_settings
-from runner.execution.sandbox.child.user_code import Compiled, UserCode, compiled, show_source
+from runner.execution.sandbox.child.user_code import (
+    SOURCE,
+    Compiled,
+    UserCode,
+    compiled,
+    from_bytes,
+    offer_source,
+    to_bytes,
+)
 from runner.execution.sandbox.child.writing import ResultWriter
 from runner.execution.sandbox.language.imports import is_allowed
 from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.policy import Policy
+
+LARGE = 65536
+"""From how many bytes on the settings of a task are more than the garbage collector should look through."""
 
 
 class Terms(NamedTuple):
@@ -45,58 +59,58 @@ class Worker:
 
     def __init__(self, descriptor: int, terms: Terms) -> None:
         """A worker that will be spoken with at `descriptor`. From here on, `print` is the task's."""
-        self._descriptor = descriptor
+        self._task = wire.FrameReader(descriptor)
+        self._stdout = sys.stdout
         self._terms = terms
         self._line = wire.Line(descriptor)
         self._printer = Printer(self._line, terms.max_prints)
-        self._writer = ResultWriter(self._line.send)
+        self._writer = ResultWriter(self._line.post)
+        self._shares_random = shares_random()
+        offer_source()
         builtins.print = self._printer
         if "print" in terms.builtins:  # or else it is denied
             terms.builtins["print"] = self._printer
 
-    def work(self) -> NoReturn:
-        """Take one task, answer it, and end this process."""
-        self._line.claim()
-        with contextlib.suppress(EOFError, OSError):  # the runner is gone, or the code has closed the line
-            self.take_one()
-        os._exit(0)
-
     def take_one(self) -> None:
-        """Take one task and answer it.
-
-        Raises:
-            EOFError, OSError: the line is closed.
-        """
-        _, payload = wire.read_frame(self._descriptor)
-        renew()
-        failure = self._answer(memoryview(payload))
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-        if self._line.is_ours():  # or else forked by the code, and come all the way back here
-            self._finish(failure)
-
-    def _finish(self, failure: Failure | None) -> None:
-        self._printer.finish()
-        if failure is None:
-            self._writer.end()
-        else:
-            self._line.send(wire.ERROR, failure.report())
+        """Take one task and answer it, if the runner is still there and the code has not closed the line."""
+        self._line.claim()
+        try:
+            payload = self._task.read()
+            if self._shares_random:
+                renew()
+            failure = self._answer(payload)
+            if sys.stdout is not self._stdout:
+                _flush(sys.stdout)
+            if self._line.is_ours():  # or else forked by the code, and come all the way back here
+                self._printer.finish()
+                if failure is None:
+                    self._writer.end()
+                    self._line.flush()
+                else:
+                    self._line.send(wire.ERROR, failure.report())
+        except (EOFError, OSError):
+            pass
 
     def _answer(self, payload: memoryview) -> Failure | None:
         """Run the task that is described by `payload`; why there is no result, if there is none."""
         try:
             known = wire.NUMBER.unpack_from(payload)[0]
             start = wire.NUMBER.size + known
-            ready = Compiled.from_bytes(payload[wire.NUMBER.size : start]) if known else None
-            settings = read_settings(payload[start:], as_records=ready is not None and ready.needs.records)
-            gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than the reader
+            ready = from_bytes(payload[wire.NUMBER.size : start]) if known else None
+            needs = None if ready is None else ready[3]
+            given = payload[start:]
             payload.release()
-            show_source(settings["code"])
+            is_large = len(given) > LARGE
+            settings = read_settings(given, as_records=needs is not None and needs.records)
+            if is_large:
+                gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
+            SOURCE.show(settings["code"])
             if ready is None:
                 ready = self._compiled(settings)
+                needs = ready[3]
             gc.enable()
             code = UserCode(ready, self._terms.builtins, may_import_asyncio=self._terms.may_import_asyncio)
-            provider = Provider(self._line, ready.needs, settings) if ready.needs.names else None
+            provider = Provider(self._line, needs, settings) if needs is not None and needs.names else None
             Task(settings, code, self._writer, self._terms.around, provider).run()
         except Failure as failure:
             return failure
@@ -110,8 +124,15 @@ class Worker:
         It is told even if it is too long to be sent, so that nothing that the code says is taken for it.
         """
         ready = compiled(settings["code"], MODES[settings["nodeMode"]][0], self._terms.policy)
-        document = ready.to_bytes()
+        document = to_bytes(ready)
         self._line.send(wire.COMPILED, document if len(document) <= wire.COMPILED_LIMIT else b"")
-        if ready.needs.records:
+        needs = ready[3]
+        if needs is not None and needs.records:
             settings["items"] = recorded(settings["items"])
         return ready
+
+
+def _flush(file: Any) -> None:
+    """Write what is held back, by something that the code has put in the place of a file that holds nothing back."""
+    with contextlib.suppress(Exception):
+        file.flush()

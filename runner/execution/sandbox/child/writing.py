@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from gc import get_referents
+from operator import length_hint
 from typing import Any
 
 from runner.execution.sandbox import parts
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
-from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
+from runner.execution.sandbox.child.encoding import (
+    contains_itself,
+    to_bytes,
+    to_text,
+    too_deep,
+    too_many_digits,
+)
 from runner.execution.sandbox.child.given.records import Record
 
 Send = Callable[[int, bytes], None]
@@ -29,6 +37,18 @@ FIRST_SLICE = 16
 
 ATOMS = frozenset({int, float, bool, type(None)})
 """The types of values that become short, and have nothing in them."""
+
+PLAIN = ATOMS | {str, dict, list, tuple}
+"""The types of values that become as long as they and what is in them are."""
+
+NARROW = 1000
+"""Up to how many values a level of a value is looked at before it is taken apart."""
+
+KEYS = frozenset({str})
+"""The types of keys that are as long as they are written."""
+
+LEVELS_SEEN = 50
+"""How many levels of what is written together are looked through one by one."""
 
 SIZE_OF_ATOMS = 8
 """About how long one of these becomes, in characters. A part that becomes too long nevertheless is seen to be."""
@@ -60,11 +80,11 @@ class ResultWriter:
             BadResult: it cannot be written; see `encoding.to_json`.
             Exception: whatever the methods of a value raise.
         """
-        document = _encoded(value)
-        if document is None:
+        encoded = _encoded(value)
+        if encoded is None:
             self._take_apart(value)
         else:
-            self._last = (parts.VALUES, document)
+            self._last = (parts.VALUES, encoded[0])
 
     def open_list(self) -> None:
         """Begin a result that is a list."""
@@ -72,8 +92,8 @@ class ResultWriter:
 
     def item(self, value: Any) -> None:
         """Write an element of the list. One that cannot be written leaves nothing behind. Raises what `write` does."""
-        document = _encoded(value)
-        if document is None:
+        encoded = _encoded(value)
+        if encoded is None:
             self._flush()
             before = len(self._above)
             try:
@@ -82,11 +102,10 @@ class ResultWriter:
                 self._drop(before)
                 raise
         else:
-            self._add(document)
+            self._add(*encoded)
 
-    def _add(self, document: bytes) -> None:
+    def _add(self, document: bytes, brackets: int) -> None:
         """Add one element, or several with commas between them, to what is sent together."""
-        brackets = _brackets(document)
         too_long = self._batch_size + len(document) > parts.PART_LIMIT - len(self._batch) - 1
         if too_long or self._batch_brackets + brackets > parts.MOST_BRACKETS:
             self._flush()
@@ -100,10 +119,10 @@ class ResultWriter:
         Returns False if they have to be written one by one, with `item`. Then, and when it raises what `write` does,
         nothing has been written.
         """
-        document = _encoded(values, as_slice=True)
-        if document:
-            self._add(document)
-        return document is not None
+        encoded = _encoded(values, as_slice=True)
+        if encoded and encoded[0]:
+            self._add(*encoded)
+        return encoded is not None
 
     def close_list(self) -> None:
         """Complete the list."""
@@ -152,8 +171,8 @@ class ResultWriter:
     # What is too large for one part
 
     def _take_apart(self, value: Any) -> None:
-        """Write a value piece by piece; on the stack are those in the midst of which it is."""
-        stack = [self._pieces(value)]
+        """Write a value that does not fit, piece by piece; on the stack are those in the midst of which it is."""
+        stack = [self._opened(value)]
         try:
             while stack:
                 inner = next(stack[-1], _NOTHING)
@@ -166,10 +185,14 @@ class ResultWriter:
 
     def _pieces(self, value: Any) -> Iterator[Any]:
         """Write a value, but for what is too large in it: that is handed out, to be written before going on."""
-        document = _encoded(value, self._above)
-        if document is not None:
-            self._send(parts.VALUES, document)
-            return
+        encoded = _encoded(value, self._above)
+        if encoded is None:
+            yield from self._opened(value)
+        else:
+            self._send(parts.VALUES, encoded[0])
+
+    def _opened(self, value: Any) -> Iterator[Any]:
+        """Write a value that does not fit into one part as `_pieces` does."""
         if id(value) in self._above:
             raise contains_itself(value)
         whole = opened(value)
@@ -207,13 +230,13 @@ class ResultWriter:
         start, length, is_object = 0, FIRST_SLICE, kind == parts.MEMBERS
         while start < len(whole):
             found = whole[start : start + length]
-            document = _encoded(gathered(found), self._above, as_slice=True)
-            if document is not None:
+            encoded = _encoded(gathered(found), self._above, as_slice=True)
+            if encoded is not None:
+                document, brackets = encoded
                 self._send(kind, document)
                 start += len(found)
-                length = (
-                    length * 2 if len(document) < ENOUGH and 2 * _brackets(document) < parts.MOST_BRACKETS else length
-                )
+                if len(document) < ENOUGH and 2 * brackets < parts.MOST_BRACKETS:
+                    length *= 2
             elif len(found) > 1:
                 length = len(found) // 2
             else:
@@ -231,23 +254,29 @@ class ResultWriter:
 _NOTHING = object()
 
 
-def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = False) -> bytes | None:
-    """A value as JSON, if that fits into one part; `as_slice`, without the brackets around it.
+def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = False) -> tuple[bytes, int] | None:
+    """A value as JSON, if that fits into one part, and how many brackets it has.
+
+    Parameters:
+        as_slice: it is a list or a dict of what is written together, without the brackets around it.
 
     Raises:
         BadResult: it cannot be written, in parts or not.
     """
-    if _is_large(value):
-        return None
     levels = parts.MOST_LEVELS - len(above)
+    if not (as_slice and _is_bounded(value)) and _is_large(value):
+        if _is_deep_and_narrow(value, levels + as_slice):  # or else each level would be looked at from each above
+            raise too_deep()
+        return None
     try:
         document = to_bytes(to_text(value, above))
     except RecursionError:
         document = b""
     if as_slice:
         document = document[1:-1]
-    if document and len(document) <= parts.PART_LIMIT and _brackets(document) <= min(parts.MOST_BRACKETS, levels):
-        return document
+    brackets = _brackets(document)
+    if document and len(document) <= parts.PART_LIMIT and brackets <= min(parts.MOST_BRACKETS, levels):
+        return document, brackets
     if _is_deeper(value, levels + as_slice):  # and would be found to be at its deepest level, each encoded on the way
         raise too_deep()
     return None
@@ -257,8 +286,39 @@ def _brackets(document: bytes) -> int:
     return document.count(b"[") + document.count(b"{")
 
 
+def _is_bounded(values: Any) -> bool:
+    """Whether what is to be written together is sure not to take much memory as text.
+
+    One level at a time, at the speed of C. What is counted is as long as the text but for what stands between, numbers,
+    and keys that occur more than once.
+    """
+    left, level = parts.PART_LIMIT, [values]
+    for _ in range(LEVELS_SEEN):
+        kinds = set(map(type, level))
+        if not kinds <= PLAIN:
+            return False
+        if dict in kinds:
+            dicts = level if len(kinds) == 1 else [each for each in level if type(each) is dict]
+            try:
+                keys = set().union(*dicts)
+            except Exception:  # noqa: BLE001 - what comparing keys of the user's own classes raises
+                return False
+            if not KEYS.issuperset(map(type, keys)):
+                return False
+            left -= sum(map(len, keys))
+        left -= sum(map(len if kinds.isdisjoint(ATOMS) else length_hint, level))
+        if left < 0:
+            return False
+        level = get_referents(*level)
+        if not level:
+            return True
+    return False
+
+
 def _is_large(value: Any) -> bool:
-    """Whether a value is sure not to fit into a part. Looks no further than it has to."""
+    """Whether a value is sure not to fit into a part, or a list that is long. Looks no further than it has to."""
+    if type(value) is list and len(value) > parts.MOST_BRACKETS:  # which it will have, as most are lists of items
+        return True
     left = parts.PART_LIMIT
     waiting: list[Iterable[Any]] = [(value,)]
     for values in waiting:
@@ -288,6 +348,22 @@ def _is_deeper(value: Any, levels: int) -> bool:
     for _ in range(levels + 1):
         containers = [each for each in level if type(each) in (dict, list, tuple)]
         if not containers:
+            return False
+        level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
+    return True
+
+
+def _is_deep_and_narrow(value: Any, levels: int) -> bool:
+    """Whether dicts and lists alone are nested in more than so many levels, each of them small and met but once.
+
+    For a value that is large, since what is not seen here is seen when it is taken apart, only later.
+    """
+    level, met = [value], set[int]()
+    for _ in range(levels + 1):
+        containers = [each for each in level if type(each) in (dict, list, tuple)]
+        before = len(met)
+        met.update(map(id, containers))
+        if not containers or sum(map(len, containers)) > NARROW or len(met) < before + len(containers):
             return False
         level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
     return True

@@ -7,16 +7,17 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
+import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
 import gc
 import io
 import json
 import os
 import select
 import signal
-import socket
 import struct
 import sys
 import time
+from functools import partial
 from typing import NamedTuple
 
 if __name__ == "__main__":
@@ -29,13 +30,14 @@ if __name__ == "__main__":
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child.explaining import Surroundings
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
-from runner.execution.sandbox.child.rehearsal import rehearse
+from runner.execution.sandbox.child.rehearsal import TIMES, rehearse
 from runner.execution.sandbox.child.sweep import sweep
 from runner.execution.sandbox.child.worker import Terms, Worker
 from runner.execution.sandbox.confinement.confine import Confinement, Place
 from runner.execution.sandbox.confinement.readable import readable_paths
 from runner.execution.sandbox.confinement.report import Result
 from runner.execution.sandbox.confinement.spec import Spec
+from runner.execution.sandbox.confinement.steps import Step, Steps
 from runner.execution.sandbox.language.policy import Policy
 from runner.execution.sandbox.order import Order
 
@@ -45,11 +47,20 @@ if __name__ == "__main__":
 WORKERS_LINE = 3
 """Where a worker has its line. Nothing else is open in it but 0 to 2."""
 
+HIGHEST_DESCRIPTOR = 1 << 30
 
 DESCRIPTORS = struct.Struct("3i")
 """Those of a worker, as they come along with FORK."""
 
-DESCRIPTORS_SPACE = socket.CMSG_SPACE(DESCRIPTORS.size)
+DESCRIPTORS_SPACE = _socket.CMSG_SPACE(DESCRIPTORS.size)
+
+# What is said and heard of each worker has its forms here, since all that is looked up is copied after each fork.
+HEADER_SIZE = wire.HEADER.size
+WAIT_FOR_ALL = _socket.MSG_WAITALL
+FORKED = partial(struct.Struct("!BII").pack, wire.FORKED, wire.NUMBER.size)
+"""A whole frame that says the number of a worker."""
+ENDED = partial(struct.Struct("!BIIi").pack, wire.ENDED, wire.END.size)
+"""A whole frame that says the number of a worker, and its wait status."""
 
 
 A_SECOND = 10**9
@@ -62,17 +73,22 @@ class Untouched(NamedTuple):
     place: Place
     made: int
     """When the folder was changed last, as far as it says: a second before it was made, in nanoseconds."""
+    confines: bool
+    """Whether a worker is confined as it was promised if the kernel refuses none of the steps."""
 
 
 class Zygote:
     """The zygote, from its order on."""
 
-    def __init__(self, line: socket.socket, order: Order) -> None:
+    def __init__(self, line: _socket.socket, order: Order) -> None:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
+        self._descriptor = line.fileno()
         self._order = order
         self._living: dict[int, Untouched] = {}
         """The place of each worker, as it was before that had it."""
+        self._achieved: list[str] = []
+        """How far each layer of a worker's confinement gets, which is what users are promised."""
         self._places: list[Untouched] = []
         self._places_made = 0
         self._to_sweep = [entry.path for entry in os.scandir(order.folders)]
@@ -95,9 +111,9 @@ class Zygote:
         self._confinement = Confinement(spec)
         self._confinement.confine_zygote()
         results = self._try_out()
-        self._achieved = [result.achieved for result in results]
         terms = Terms.of(policy, Surroundings(spec.memory, network=spec.network), self._order.max_prints)
         rehearse(terms)
+        self._rehearse_settling(self._places[-1])
         self._worker = Worker(WORKERS_LINE, terms)
         gc.collect()
         gc.freeze()
@@ -125,14 +141,14 @@ class Zygote:
 
     def _obey(self) -> None:
         """Take one frame, and the descriptors that may come along with its header."""
-        header, along, *_ = self._line.recvmsg(wire.HEADER.size, DESCRIPTORS_SPACE, socket.MSG_WAITALL)
+        header, along, _, _ = self._line.recvmsg(HEADER_SIZE, DESCRIPTORS_SPACE, WAIT_FOR_ALL)
         if not header:
             raise EOFError
         kind, length = wire.HEADER.unpack(header)
         if kind == wire.FORK:
             self._fork(DESCRIPTORS.unpack(along[0][2]))
         elif kind == wire.KILL:
-            self._kill(wire.NUMBER.unpack(self._line.recv(length, socket.MSG_WAITALL))[0])
+            self._kill(wire.NUMBER.unpack(self._line.recv(length, WAIT_FOR_ALL))[0])
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._line.sendall(b"".join(wire.pack(kind, payload)))
@@ -144,41 +160,65 @@ class Zygote:
         try:
             if not self._places:
                 self._places.append(self._new_place())
-            place = self._places[-1].place
-            self._confinement.name(place.folder, os.environ)
+            untouched = self._places[-1]
+            self._confinement.name(untouched.place.folder, os.environ)
+            become_worker = self._become_worker  # found here, since what is looked up in the child is copied there
             worker = os.fork()
             if not worker:
-                self._become_worker(place, descriptors)
+                become_worker(untouched, descriptors)
             self._living[worker] = self._places.pop()
-            self._say(wire.FORKED, wire.NUMBER.pack(worker))
+            os.write(self._descriptor, FORKED(worker))
         except (OSError, MemoryError) as error:
             self._say(wire.NOT_FORKED, str(error).encode("utf-8", "replace"))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _become_worker(self, place: Place, descriptors: tuple[int, ...]) -> None:
+    def _become_worker(self, untouched: Untouched, descriptors: tuple[int, ...]) -> None:
         """Go on as a worker, in the child; never returns. What is not needed here has been done before the fork.
 
         Parameters:
             descriptors: what it is to have as its standard input and output and as its line; all above these.
         """
-        nothing, written, line = descriptors
         status = wire.EXIT_NOT_CONFINED
         try:
-            _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
-            results = self._confinement.confine_worker(place)
-            for number, descriptor in enumerate((nothing, written, written, line)):
-                os.dup2(descriptor, number, inheritable=False)
-            os.closerange(WORKERS_LINE + 1, 1 << 30)
-            if [result.achieved for result in results] == self._achieved:
+            if self._settle(untouched, descriptors, WORKERS_LINE + 1):
                 status = 1
-                self._worker.work()
+                self._worker.take_one()
+                status = 0
         except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(status)
+
+    def _settle(self, untouched: Untouched, descriptors: tuple[int, ...], close_from: int) -> bool:
+        """Leave behind what is the zygote's, and be confined; whether that is as it was promised.
+
+        Parameters:
+            close_from: this descriptor is closed, and all above it.
+        """
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
+        place, _, confines = untouched
+        results = self._confinement.confine_worker(place)
+        nothing, written, line = descriptors
+        os.dup2(nothing, 0)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
+        os.dup2(line, WORKERS_LINE, False)
+        os.closerange(close_from, HIGHEST_DESCRIPTOR)
+        return confines if results is place.results else self._is_as_promised(results)
+
+    def _rehearse_settling(self, untouched: Untouched) -> None:
+        """Settle in this process a few times, with steps that do nothing and descriptors that are there already."""
+        place = untouched.place._replace(steps=Steps([Step("rehearsal", int)], int))
+        line = os.dup(WORKERS_LINE)
+        for _ in range(TIMES):
+            self._settle(untouched._replace(place=place), (0, 1, line), HIGHEST_DESCRIPTOR)
+        os.close(line)
+
+    def _is_as_promised(self, results: list[Result]) -> bool:
+        return [result.achieved for result in results] == self._achieved
 
     def _kill(self, worker: int) -> None:
         """Kill a worker that has not been reaped, so that its number is still its own."""
@@ -198,7 +238,7 @@ class Zygote:
                     continue
             else:
                 before = self._living.pop(child)
-                self._say(wire.ENDED, wire.END.pack(child, status))
+                os.write(self._descriptor, ENDED(child, status))
                 self._reuse(before)
             if self._to_sweep and not self._sweeper:
                 self._start_sweeper()
@@ -213,7 +253,8 @@ class Zygote:
         # most kernels note times in steps of some milliseconds: what a task did at once would be of the same time
         made = os.stat(folder).st_mtime_ns - A_SECOND  # noqa: PTH116
         os.utime(folder, ns=(made, made))
-        return Untouched(self._confinement.prepare(folder, os.environ), os.stat(folder).st_mtime_ns)  # noqa: PTH116
+        place = self._confinement.prepare(folder, os.environ)
+        return Untouched(place, os.stat(folder).st_mtime_ns, self._is_as_promised(place.results))  # noqa: PTH116
 
     def _reuse(self, before: Untouched) -> None:
         """Keep a folder that is as it was for another task, and have any other one swept."""
@@ -253,10 +294,12 @@ class Zygote:
         with io.FileIO(reading) as pipe:
             document = pipe.readall()
         os.waitpid(probe, 0)
-        self._places.append(untouched)
         if not document:
             raise OSError("a worker could not be confined")
-        return [Result(*result) for result in json.loads(document)]
+        results = [Result(*result) for result in json.loads(document)]
+        self._achieved = [result.achieved for result in results]
+        self._places.append(untouched._replace(confines=self._is_as_promised(untouched.place.results)))
+        return results
 
 
 def _nothing(*_: object) -> None:
@@ -265,8 +308,8 @@ def _nothing(*_: object) -> None:
 
 def main(descriptor: int) -> None:
     """Be a zygote, until the runner is gone."""
-    line = socket.socket(fileno=descriptor)
-    line.set_inheritable(False)
+    os.set_inheritable(descriptor, False)
+    line = _socket.socket(fileno=descriptor)
     while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
         pass  # so that what a worker gets is never where it belongs already
     _, payload = wire.read_frame(descriptor)

@@ -6,11 +6,12 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from runner.execution.sandbox.confinement.syscalls import ARCHITECTURES, NUMBERS
 
 Syscall = Callable[..., int]
-"""Takes a number and up to six arguments, returns what the kernel returns, or raises OSError."""
+"""Takes a number and up to six arguments, returns what the kernel returns; -1 if it refuses, and errno says why."""
 
 MOST_ARGUMENTS = 6
 
@@ -23,7 +24,7 @@ class Kernel:
 
         Parameters:
             machine: its name as in `uname -m`; None for this machine's.
-            syscall: what makes a system call; None for the C library's `syscall`.
+            syscall: what makes a system call; None for the C library's `syscall`. It may raise OSError as well.
         """
         self.machine = _machine() if machine is None else machine
         self._numbers = (
@@ -31,7 +32,7 @@ class Kernel:
             if self.is_known
             else dict.fromkeys(NUMBERS)
         )
-        self._syscall = syscall or (_syscall() if self.is_known else _unknown)
+        self._syscall = syscall or (_syscall() if self.is_known else None) or _unknown
 
     @property
     def is_known(self) -> bool:
@@ -51,11 +52,27 @@ class Kernel:
         number = self._numbers[name]
         if number is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        return self._syscall(number, *arguments)
+        result = self._syscall(*_padded(number, arguments))
+        if result == -1:
+            code = self.last_error()
+            raise OSError(code, os.strerror(code))
+        return result
+
+    def prepared(self, name: str, *arguments: int) -> Callable[[], int]:
+        """A system call to be made later: see `steps`."""
+        number = self._numbers[name]
+        return partial(_unknown, 0) if number is None else partial(self._syscall, *_padded(number, arguments))
+
+    @staticmethod
+    def last_error() -> int:
+        """The errno of the call that was refused last."""
+        import ctypes
+
+        return ctypes.get_errno()
 
     def prctl(self, option: int, argument: int = 0) -> int:
-        """Call prctl, with zeros for what an option does not take: some insist on that."""
-        return self.call("prctl", option, argument, 0, 0, 0)
+        """Call prctl."""
+        return self.call("prctl", option, argument)
 
 
 def _machine() -> str:
@@ -69,23 +86,20 @@ def _unknown(number: int, *arguments: int) -> int:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
-def _syscall() -> Syscall:
+def _padded(number: int, arguments: tuple[int, ...]) -> tuple[int, ...]:
+    """A number and all arguments that there can be: some calls insist on zeros for those that they do not take."""
+    return (number, *arguments, *[0] * (MOST_ARGUMENTS - len(arguments)))
+
+
+def _syscall() -> Syscall | None:
     """The C library's `syscall`."""
     try:
         import ctypes  # takes some milliseconds, and is not there in every Python
     except ImportError:
-        return _unknown
+        return None
     prototype = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * (1 + MOST_ARGUMENTS), use_errno=True)
-    function = prototype(("syscall", ctypes.CDLL(None)))
-
-    def call(number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
-        result: int = function(number, a, b, c, d, e, f)
-        if result == -1:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-        return result
-
-    return call
+    function: Syscall = prototype(("syscall", ctypes.CDLL(None)))
+    return function
 
 
 class Buffer:

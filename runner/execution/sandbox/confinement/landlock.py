@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from runner.execution.sandbox.confinement.kernel import Buffer, Kernel
+from runner.execution.sandbox.confinement.steps import Step
 
 
 class Right(NamedTuple):
@@ -112,13 +113,9 @@ class Landlock:
             raise
         return ruleset
 
-    def enforce(self, ruleset: int) -> None:
-        """Confine this thread, and all that it starts, to what the rules allow.
-
-        Raises:
-            OSError: the kernel refuses it.
-        """
-        self._kernel.call("landlock_restrict_self", ruleset, 0)
+    def enforcing(self, layer: str, ruleset: int) -> Step:
+        """What confines this thread, and all that it starts, to what the rules allow."""
+        return Step(layer, self._kernel.prepared("landlock_restrict_self", ruleset))
 
     def _allow(self, ruleset: int, path: str, rights: int) -> None:
         if self._rule is None:

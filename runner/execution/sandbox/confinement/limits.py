@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from runner.execution.sandbox.confinement.report import Result, complete, missing, partial
+from runner.execution.sandbox.confinement.report import Result, complete, missing
+from runner.execution.sandbox.confinement.report import partial as partially
 from runner.execution.sandbox.confinement.spec import Spec
+from runner.execution.sandbox.confinement.steps import Refused, Step
 
 try:
     import resource
@@ -86,9 +89,22 @@ class Limits:
         """The limits of each layer by name, with what is said of it. None is set yet."""
         self._layers = [_Layer.of(layer, why, dict(limits)) for layer, why, limits in layers]
 
-    def set(self) -> list[Result]:
-        """Lower the limits of this process, for good: what was lower stays."""
-        return [layer.set() for layer in self._layers]
+    def steps(self) -> list[Step]:
+        """What lowers the limits of this process, for good: what is lower stays."""
+        return [
+            Step(layer.name, partial(resource.setrlimit, number, values))
+            for layer in self._layers
+            for number, values in layer.values
+        ]
+
+    def results(self, refused: Refused) -> list[Result]:
+        """What is achieved, layer by layer, when all steps have been taken but those that were `refused`."""
+        return [
+            missing(layer.name, f"{layer.why} could not be set: {refused[layer.name]}")
+            if layer.name in refused
+            else layer.achieved
+            for layer in self._layers
+        ]
 
 
 class _Layer(NamedTuple):
@@ -107,20 +123,12 @@ class _Layer(NamedTuple):
         if not values:
             achieved = missing(name, f"{', '.join(lacking)}: not on this system")
         elif lacking:
-            achieved = partial(name, f"{why}, without {', '.join(lacking)}")
+            achieved = partially(name, f"{why}, without {', '.join(lacking)}")
         elif name == "threads" and os.getuid() == 0:
-            achieved = partial(name, "root's threads are not counted; only their memory is")
+            achieved = partially(name, "root's threads are not counted; only their memory is")
         else:
             achieved = complete(name, why)
         return cls(name, why, values, achieved)
-
-    def set(self) -> Result:
-        try:
-            for number, values in self.values:
-                resource.setrlimit(number, values)
-        except (OSError, ValueError) as error:
-            return missing(self.name, f"{self.why} could not be set: {error}")
-        return self.achieved
 
 
 def zygote_limits() -> Limits:

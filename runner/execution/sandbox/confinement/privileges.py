@@ -8,6 +8,7 @@ import struct
 
 from runner.execution.sandbox.confinement.kernel import Buffer, Kernel
 from runner.execution.sandbox.confinement.report import Result, complete, missing, partial
+from runner.execution.sandbox.confinement.steps import said
 
 SET_NO_NEW_PRIVILEGES = 38
 DROP_FROM_BOUNDING_SET = 24
@@ -32,7 +33,7 @@ def drop_capabilities(kernel: Kernel) -> Result:
             kernel.prctl(DROP_FROM_BOUNDING_SET, capability)
     except OSError as error:
         if error.errno not in {errno.EINVAL, errno.EPERM}:  # the last one was dropped, or there were none to drop with
-            return missing(layer, _said(error))
+            return missing(layer, said(error))
     header = Buffer(struct.pack("=Ii", CAPABILITY_VERSION, 0))
     sets = Buffer(CAPABILITY_SETS.pack(0, 0, 0, 0, 0, 0))
     try:
@@ -40,7 +41,7 @@ def drop_capabilities(kernel: Kernel) -> Result:
         kernel.call("prctl", AMBIENT, CLEAR_ALL_AMBIENT, 0, 0, 0)
         kernel.call("capget", header.address, sets.address)
     except OSError as error:
-        return partial(layer, _said(error))
+        return partial(layer, said(error))
     if any(CAPABILITY_SETS.unpack(sets.memory)):
         return missing(layer, "some are still there")
     return complete(layer, "none left")
@@ -51,7 +52,7 @@ def forbid_new_privileges(kernel: Kernel) -> Result:
     try:
         kernel.prctl(SET_NO_NEW_PRIVILEGES, 1)
     except OSError as error:
-        return missing("privileges", _said(error))
+        return missing("privileges", said(error))
     return complete("privileges", "none can be gained")
 
 
@@ -75,7 +76,7 @@ def leave_root(user: int, folders: str) -> Result:
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     except OSError as error:
-        return partial(layer, f"still root, with no capabilities: {_said(error)}")
+        return partial(layer, f"still root, with no capabilities: {said(error)}")
     if os.getresuid() != (user, user, user):
         return missing(layer, "the kernel did not do it")
     return complete(layer, f"user {user}, no longer root")
@@ -94,7 +95,3 @@ def _in_the_way_of(user: int) -> str:
         os.setresuid(-1, 0, -1)
         os.setresgid(-1, 0, -1)
     return ""
-
-
-def _said(error: OSError) -> str:
-    return error.strerror or str(error)

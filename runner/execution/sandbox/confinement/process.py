@@ -7,6 +7,7 @@ import signal
 
 from runner.execution.sandbox.confinement.kernel import Kernel
 from runner.execution.sandbox.confinement.report import Result, complete, missing, partial
+from runner.execution.sandbox.confinement.steps import Step
 
 SET_SIGNAL_AT_PARENTS_DEATH = 1
 SET_DUMPABLE = 4
@@ -30,18 +31,17 @@ def close_memory(kernel: Kernel) -> Result:
     return complete("memory privacy", "no dumps, no debuggers")
 
 
-def die_with_parent(kernel: Kernel, parent: int | None) -> Result:
-    """Be killed when the thread that forked this process ends; at once, if it was `parent` and is gone already.
+def tie(kernel: Kernel) -> Step:
+    """Be killed when the thread that forked this process ends, unless it has ended already: see `end`.
 
     Becoming another user and forking both undo it, so it is asked for after the one, and in each child.
     """
-    try:
-        kernel.prctl(SET_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL)
-    except OSError as error:
-        return missing("parent", error.strerror or str(error))
-    if parent is not None and os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return TIED
+    return Step(TIED.layer, kernel.prepared("prctl", SET_SIGNAL_AT_PARENTS_DEATH, int(signal.SIGKILL)))
+
+
+def end() -> None:
+    """What a process does that finds itself with another parent than the one that it wants to be tied to."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def go_first() -> Result:

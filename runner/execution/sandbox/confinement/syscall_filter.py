@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 from runner.execution.sandbox.confinement.kernel import Buffer, Kernel
 from runner.execution.sandbox.confinement.rules import ALL, OWN, Rule, Test
+from runner.execution.sandbox.confinement.steps import Step
 from runner.execution.sandbox.confinement.syscalls import AUDIT_NAMES, LAST_KNOWN
 
 LOAD, IS_EQUAL, IS_GREATER, AND, RETURN = 0x20, 0x15, 0x25, 0x54, 0x06
@@ -49,42 +51,36 @@ class Program:
         self._bytes = b"".join(
             struct.pack("=HBBI", code, so, no, constant & ALL) for code, constant, so, no in instructions
         )
-        self._holes = [8 * index + 4 for index, each in enumerate(instructions) if each.constant == OWN]
-        self._loaded: tuple[Buffer, Buffer] | None = None
+        self.holes = [8 * index + 4 for index, each in enumerate(instructions) if each.constant == OWN]
+        """Where the number of a process belongs, in bytes."""
 
     def bytes_for(self, process: int) -> bytes:
         """The program as the kernel takes it, for a process."""
         filled = bytearray(self._bytes)
-        self._fill(filled, process)
+        for hole in self.holes:
+            HOLE.pack_into(filled, hole, process)
         return bytes(filled)
 
-    def _fill(self, memory: Any, process: int) -> None:
-        """Write the number of a process where it is missing."""
-        for hole in self._holes:
-            HOLE.pack_into(memory, hole, process)
 
-    def load(self) -> tuple[Buffer, Buffer]:
-        """Put it where the kernel can be given it, with the header that says where. Before a fork, this saves time."""
-        if self._loaded is None:
-            program = Buffer(self._bytes)
-            self._loaded = program, Buffer(struct.pack("@HP", len(self.instructions), program.address))
-        return self._loaded
+class LoadedProgram:
+    """A filter where the kernel can be given it, with the header that says where."""
 
-    def apply(self, kernel: Kernel, process: int) -> None:
-        """Have every system call of this process go through the filter from now on, and those of its children.
+    def __init__(self, program: Program) -> None:
+        """A filter in memory of its own, which stays where it is as long as this object lives."""
+        self._program = Buffer(program.bytes_for(0))
+        self._header = Buffer(struct.pack("@HP", len(program.instructions), self._program.address))
+        self.fills = [partial(HOLE.pack_into, self._program.memory, hole) for hole in program.holes]
+        """To be called with the number of the process that the filter is for, before that takes the step."""
 
-        Raises:
-            OSError: the kernel has no filters, or refuses this one.
+    def installing(self, layer: str, kernel: Kernel, *, by_prctl: bool) -> Step:
+        """What has every system call of this process go through the filter from then on, and those of its children.
+
+        Parameters:
+            by_prctl: for kernels that have no call of its own for this. It leaves out other threads.
         """
-        program, header = self.load()
-        self._fill(program.memory, process)
-        try:
-            if kernel.call("seccomp", SET_FILTER, FOR_ALL_THREADS, header.address) > 0:
-                raise OSError(errno.EBUSY, "another thread has a filter of its own")
-        except OSError as error:
-            if error.errno not in {errno.ENOSYS, errno.EINVAL}:
-                raise
-            kernel.call("prctl", PRCTL_SET_SECCOMP, PRCTL_FILTER, header.address)
+        if by_prctl:
+            return Step(layer, kernel.prepared("prctl", PRCTL_SET_SECCOMP, PRCTL_FILTER, self._header.address))
+        return Step(layer, kernel.prepared("seccomp", SET_FILTER, FOR_ALL_THREADS, self._header.address))
 
 
 def assemble(kernel: Kernel, rules: Iterable[Rule]) -> Program:

@@ -36,20 +36,20 @@ class Needs(NamedTuple):
     """Whether it awaits something, which may be what is there already."""
 
 
-NOTHING = Needs()
-"""What most code needs."""
+def needs_of(module: ast.Module) -> Needs | None:
+    """What the code of a module needs; None if that is nothing, as most code does.
 
-
-def needs_of(module: ast.Module) -> Needs:
-    """What the code of a module needs. Too much at worst: a name that it defines itself under a condition, say."""
+    Too much at worst: a name that it defines itself under a condition, say.
+    """
     names = tuple(sorted((_read_names(module) & NAMES.keys()) - ITEMS))
     nodes = _nodes(module) if NODE in names else ()
-    return Needs(
+    needs = Needs(
         names=names,
         nodes=None if OTHER_NODES in names else nodes,
         records=bool(names) or _reads_attributes(module),
         waits=bool(names) and any(isinstance(node, ast.Await) for node in ast.walk(module)),
     )
+    return None if needs == Needs() else needs
 
 
 def _read_names(module: ast.Module) -> set[str]:

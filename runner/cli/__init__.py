@@ -30,6 +30,8 @@ COMMANDS = {
 RUN_TASKS = frozenset({"start", "run"})
 """The commands that need the process which tasks are forked from: it starts while they are still imported."""
 
+HELP = frozenset({"-h", "--help"})
+
 
 class Command(Protocol):
     """What the module of a command has."""
@@ -85,8 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wanted and wanted not in COMMANDS:
         complain(f"there is no command {wanted!r}. {_suggestion(wanted)}")
         return ExitCode.USAGE
-    parsed = build_parser([wanted]).parse_args(given)
-    parsed.zygote = _zygote_ahead() if wanted in RUN_TASKS else None
+    zygote = _zygote_ahead() if wanted in RUN_TASKS and not HELP.intersection(given) else None
+    try:
+        parsed = build_parser([wanted]).parse_args(given)  # which imports the command
+    except SystemExit:
+        if zygote is not None:
+            zygote.give_up()
+        raise
+    parsed.zygote = zygote
     try:
         code = _load(parsed.command).execute(parsed)
         sys.stdout.flush()

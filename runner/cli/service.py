@@ -13,6 +13,7 @@ import socket
 from collections.abc import Mapping
 from typing import Self
 
+from runner.cli.watching import NOTIFY_SOCKET
 from runner.clock import Alarm, Clock, SystemClock
 from runner.observe.observers import Observer
 from runner.task_runner import TaskRunner
@@ -20,7 +21,6 @@ from statemachine import ConnectionState, Entry
 
 log = logging.getLogger(__name__)
 
-SOCKET = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
 WATCHDOG_PROCESS = "WATCHDOG_PID"
 
@@ -91,7 +91,7 @@ def is_healthy(runner: TaskRunner) -> bool:
 
 def _address_in(environment: Mapping[str, str]) -> str:
     """Where datagrams go, as Python has it; nothing if there is no manager that we can speak to."""
-    name = environment.get(SOCKET, "")
+    name = environment.get(NOTIFY_SOCKET, "")
     if name.startswith("@"):  # of Linux's abstract namespace
         return "\0" + name[1:]
     return name if name.startswith("/") else ""

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
+import gc
 import os
-import sys
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from runner.cli import complain
-from runner.cli.executors import dask_executor_for, executor_for
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
-from runner.cli.service import ServiceManager
-from runner.cli.signals import Signals
-from runner.cli.watching import watched
 from runner.clock import SystemClock
 from runner.config import TaskRunnerConfig
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
-from runner.execution.executor import Executor
-from runner.observe.logs import configure_logging
-from runner.observe.outlet import Outlet
-from runner.observe.stalls import StallWatch
-from runner.task_runner import TaskRunner
 
 DESCRIPTION = """\
 Connect to n8n's task broker and run the tasks of Python Code nodes, until SIGTERM or SIGINT. Everything is configured
@@ -36,8 +25,6 @@ The first signal lets tasks finish within the graceful timeout; a second one end
 
 READ_BUFFERS = 1024**2
 """More than anything is read into, in bytes."""
-
-log = logging.getLogger(__name__)
 
 
 class _Help(argparse.Action):
@@ -86,11 +73,10 @@ def _keep_buffers_at_hand() -> None:
 def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
-        with Outlet(sys.stdout) as outlet:
-            configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
-            runner = TaskRunner(config, executor=_executor(config, arguments))
-            with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
-                return loop.run(_serve(runner, outlet))
+        _use_the_time(arguments, config)
+        with _uncollected():
+            from runner.cli.serving import serve  # most of the program
+        return serve(config, arguments)
     except ConfigurationError as error:
         complain(*error.problems)
         return ExitCode.USAGE
@@ -99,51 +85,28 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     except RunnerError as error:
         complain(str(error))
         return ExitCode.USAGE
-
-
-def _executor(config: TaskRunnerConfig, arguments: argparse.Namespace) -> Executor:
-    """What runs the tasks, as the command line says.
-
-    Raises:
-        ConfigurationError: a Dask cluster is asked for without its address, or the other way round.
-    """
-    if (arguments.executor == "dask") is not bool(arguments.scheduler):
-        raise ConfigurationError(["--executor dask and --scheduler ADDRESS belong together"])
-    if arguments.scheduler:
-        return dask_executor_for(config, arguments.zygote, arguments.scheduler)
-    return executor_for(config, arguments.zygote)
-
-
-async def _serve(runner: TaskRunner, outlet: Outlet) -> ExitCode:
-    """Run until the end, or until a signal says so; answer health checks from before the beginning, if asked to."""
-
-    async def on_idle_timeout() -> None:
-        """The runner logs it and stops by itself."""
-
-    runner.on_idle_timeout = on_idle_timeout
-    running = asyncio.current_task()
-    if running is None:
-        raise AssertionError("asyncio runs a coroutine in a task")
-    asyncio.get_running_loop().set_exception_handler(partial(_unhandled, runner))
-    signals = Signals(runner, running.cancel)
-    signals.install()
-    try:
-        async with watched(runner, outlet):
-            with ServiceManager(runner, os.environ):
-                await runner.start()
-    except asyncio.CancelledError:
-        if not signals.have_ended_it:
-            raise
-        return ExitCode.INTERRUPTED
     finally:
-        await signals.close()
-    return ExitCode.OK
+        if arguments.zygote is not None:
+            arguments.zygote.give_up()
 
 
-def _unhandled(runner: TaskRunner, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Hear of what the event loop could tell nobody: an exception in a callback, or in a coroutine nobody awaits."""
-    error = context.get("exception")
-    if isinstance(error, Exception):
-        runner.note_crash(context["message"], error)
-    else:
-        loop.default_exception_handler(context)
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collector while modules are imported, in which it finds next to nothing, nor later for what they are.
+
+    It takes a twelfth of the time of the import, and a look at all of them stops the event loop for ten milliseconds.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _use_the_time(arguments: argparse.Namespace, config: TaskRunnerConfig) -> None:
+    """Have the process that tasks are forked from get ready while this one still imports what it needs."""
+    if arguments.zygote is not None and not arguments.scheduler:
+        from runner.execution.sandbox.ahead import tell_ahead  # not where there are no such processes
+
+        tell_ahead(arguments.zygote, config, os.environ)

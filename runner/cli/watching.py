@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,6 +14,9 @@ from runner.observe.outlet import Outlet
 from runner.task_runner import TaskRunner
 
 log = logging.getLogger(__name__)
+
+NOTIFY_SOCKET = "NOTIFY_SOCKET"
+"""The variable with which a service manager asks to be told."""
 
 MISSING = "%s is set, but %s is not installed, so there are no %s: pip install 'n8n-runner[%s]'"
 
@@ -33,7 +37,15 @@ async def watched(runner: TaskRunner, outlet: Outlet) -> AsyncIterator[None]:
         if config.otlp_endpoint:
             await _trace_tasks(stack, runner)
         stack.enter_context(CauseWatch(runner, SystemClock()))
+        if NOTIFY_SOCKET in os.environ:
+            _tell_service_manager(stack, runner)
         yield
+
+
+def _tell_service_manager(stack: AsyncExitStack, runner: TaskRunner) -> None:
+    from runner.cli.service import ServiceManager
+
+    stack.enter_context(ServiceManager(runner, os.environ))
 
 
 async def _serve_status(stack: AsyncExitStack, runner: TaskRunner, outlet: Outlet) -> None:

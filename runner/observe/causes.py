@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from runner.clock import Alarm, Clock
-from runner.observe.observed import Observed
 from statemachine import ConnectionState
+
+if TYPE_CHECKING:  # it says what a runner shows, and does nothing
+    from runner.observe.observed import Observed
 
 log = logging.getLogger(__name__)
 

@@ -151,7 +151,8 @@ class Offers:
         end = self._end_of_next(now, drawn / 2**ID_BITS)
         self._open[offer_id] = _Open(now, end, end + GRACE)
         self._counters.add(Count.OFFERS_MADE)
-        self._send(TaskOffer(offer_id, self._task_type, round((end - now) * 1000)))
+        # cut off, or it would be good for longer than it counts as open here; but not what floats have made 4999.999...
+        self._send(TaskOffer(offer_id, self._task_type, int((end - now) * 1000 + 1e-6)))
 
     def _end_of_next(self, now: float, chance: float) -> float:
         """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""

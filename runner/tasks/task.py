@@ -326,7 +326,7 @@ class TaskInFlight:
             self._tell("%s task %s in %dms%s for %s", how, self.task_id, duration, what, self._whence())
 
     def _tell(self, words: str, *arguments: object) -> None:
-        """Log what names this task. Not by an adapter: each task logs two lines, which cost as much as all its timers."""
+        """Log what names this task. Not by an adapter, whose steps each task would pay for twice."""
         log.info(words, *arguments, extra={"task": self._identity, **SAYS_IT})
 
     _PERFORMERS: ClassVar[dict[TaskEffect, Callable[[TaskInFlight], None]]] = {

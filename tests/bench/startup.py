@@ -19,7 +19,8 @@ from tests.support import AUTH_TOKEN, ROOT, code_settings
 IMPORTS = "import aiohttp, attrs, msgspec, transitions"
 """What any program with these dependencies has to do."""
 
-START = "runner.cli.start"
+START = "runner.cli.start, runner.cli.serving"
+"""The modules of the command, the second of which it imports when the zygote has its order."""
 MOST_PACKAGES = 12
 
 

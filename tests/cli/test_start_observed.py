@@ -97,7 +97,7 @@ async def test_without_being_asked_it_listens_nowhere(broker: EmbeddedBroker) ->
 
 
 def test_what_only_the_server_needs_is_not_imported_without_it() -> None:
-    script = "import sys, runner.cli.start; print(*sys.modules)"
+    script = "import sys, runner.cli.serving; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     loaded = set(done.stdout.split())
     assert "runner.task_runner" in loaded

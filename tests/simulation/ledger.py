@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import attrs
 import msgspec
 
@@ -96,6 +98,8 @@ class Ledger:
         self.conversation: Conversation | None = None
         """The latest."""
         self.tasks: dict[str, SeenTask] = {}
+        self.accepted: Counter[str] = Counter()
+        """How often each task was accepted: more than once, if somebody gives out its name again."""
         self.said: Message = Message("")
         """What the runner said last, in the conversation `spoken_on`."""
 
@@ -114,6 +118,7 @@ class Ledger:
             conversation.open[message.offerId] = SeenOffer(message.taskType, end)
         elif message.type == "runner:taskaccepted":
             conversation.asked.pop(message.taskId, None)
+            self.accepted[message.taskId] += 1
             task = self.tasks[message.taskId] = self._seen(message.taskId, conversation)
             conversation.running[message.taskId] = task
         elif message.type == "runner:taskrejected":

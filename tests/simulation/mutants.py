@@ -300,15 +300,15 @@ def accepts_answered_late(patch: Patch) -> None:
 
 @_mutant("results_reach_their_requesters")
 def results_mixed_up(patch: Patch) -> None:
-    execute, last = TaskInFlight._execute, list[Any]()
+    ended, last = TaskInFlight._execution_ended, list[Any]()
 
-    async def mix_up(self: TaskInFlight) -> None:
-        await execute(self)
+    def mix_up(self: TaskInFlight, *arguments: Any) -> None:
         if self._outcome is not None:
             last.append(self._outcome)
             self._outcome = last.pop(0) if len(last) > 1 else self._outcome
+        ended(self, *arguments)
 
-    patch.setattr(TaskInFlight, "_execute", mix_up)
+    patch.setattr(TaskInFlight, "_execution_ended", mix_up)
 
 
 # The end

@@ -258,12 +258,11 @@ def nothing_is_left(sim: Simulation) -> None:
 @_rule(Moment.ENDED)
 def each_task_is_told_finished_once(sim: Simulation) -> None:
     """Observers are told once that a task has ended, for each that was accepted and for no other."""
-    again = [task_id for task_id, times in sim.told_finished.items() if times > 1]
-    must(not again, f"{again} were told more than once")
-    untold = sim.ledger.tasks.keys() - sim.told_finished.keys()
-    must(not untold, f"{sorted(untold)} were accepted, and never told")
-    told, accepted = sim.told_finished.total(), sim.runner.counters[Count.TASKS_ACCEPTED]
-    must(told == accepted, f"{told} were told, and {accepted} accepted")
+    said, told = sim.ledger.accepted, sim.told_finished
+    must(not said - told, f"not told of {sorted(said - told)}")
+    # an acceptance is not seen on the wire when its connection breaks off in that moment
+    accepted = sim.runner.counters[Count.TASKS_ACCEPTED]
+    must(told.total() == accepted, f"told of {told.total()} ends of {accepted} tasks, among them {told - said}")
 
 
 @_rule(Moment.ENDED)

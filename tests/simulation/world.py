@@ -26,6 +26,9 @@ _S, _E = ConnectionState, ConnectionEvent
 OWN = "simulated: "
 """How the names of the simulation's own coroutines begin."""
 
+ANSWERING = "question "
+"""How those begin in which the broker answers what a task asks: in the same event loop, and not the runner's."""
+
 TIMERS = {
     "_registration_overdue": Timer.REGISTRATION,
     "_retry_now": Timer.RETRY,
@@ -154,7 +157,8 @@ class SimulatedWorld(World):
 
     def coroutines(self) -> list[str]:
         """The names of all coroutines of the runner that have not ended."""
-        return [name for task in asyncio.all_tasks(self.clock.loop) if not (name := task.get_name()).startswith(OWN)]
+        names = [task.get_name() for task in asyncio.all_tasks(self.clock.loop)]
+        return [name for name in names if not name.startswith((OWN, ANSWERING))]
 
     def _has_news(self, state: ConnectionState) -> bool:
         """Whether the mailbox holds the news of an end that the state waits for."""

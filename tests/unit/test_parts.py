@@ -180,11 +180,16 @@ def test_brackets_side_by_side_below_many_levels_are_not_taken_for_more_of_them(
     assert depth_of(assembled(parts_of(value))) == 703
 
 
-@pytest.mark.parametrize("levels", [parts.MOST_LEVELS + 1, 5000])
-@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}, Node])
+@pytest.mark.parametrize("levels", [parts.MOST_LEVELS + 1, 5000, 200_000])
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}])
 def test_what_is_nested_too_deeply_is_refused(levels: int, wrap: Callable[[Any], Any]) -> None:
     with pytest.raises(BadResult, match="nested too deeply"):
         parts_of(deep(levels, wrap, []))
+
+
+def test_objects_that_are_nested_too_deeply_are_refused() -> None:
+    with pytest.raises(BadResult, match="nested too deeply"):
+        parts_of(deep(parts.MOST_LEVELS + 1, Node, []))
 
 
 def test_a_circle_is_refused_however_large() -> None:

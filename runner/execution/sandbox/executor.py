@@ -15,6 +15,7 @@ from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, Task
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.conversation import Conversation, Errand, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
+from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.orders import order_for
 from runner.execution.sandbox.pool import Pool, Size
 from runner.execution.sandbox.spawn import Spawned, spawn
@@ -46,7 +47,7 @@ class SandboxExecutor:
         Parameters:
             environment: the runner's own, of which tasks get what the configuration allows.
             python: the interpreter of the tasks; unless given, the runner's own.
-            spawned: a zygote that was started ahead; this executor's from now on.
+            spawned: a zygote that was started ahead, and may have been told what to be; this executor's from now on.
             clock: where time comes from; for tests.
         """
         self._config = config
@@ -84,13 +85,21 @@ class SandboxExecutor:
         config = self._config
         try:
             await to_the_end(_tidy_up(), "removing abandoned folders")
-            self._folder = Folder()
+            order = self._order()
         except OSError as error:
             raise SandboxFailed(f"There can be no temporary folders for tasks: {error}") from error
-        order = order_for(config, str(self._folder.tasks), self._environment)
         self._pool = Pool(order, Size().ahead(config.max_concurrency), self._spawn, self._clock)
         await self._pool.start()
         self._judge(self._pool.report)
+
+    def _order(self) -> Order:
+        """What the zygote is to be, and a folder for it: one that was started ahead may have been told already."""
+        spawned = self._spawned
+        if spawned is not None and spawned.told is not None and spawned.folder is not None:
+            self._folder, spawned.folder = spawned.folder, None
+            return spawned.told
+        self._folder = Folder()
+        return order_for(self._config, str(self._folder.tasks), self._environment)
 
     def _spawn(self) -> Spawned:
         spawned, self._spawned = self._spawned, None

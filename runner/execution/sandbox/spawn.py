@@ -8,6 +8,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a zygote is started before these are needed
+    from runner.execution.sandbox.folders import Folder
+    from runner.execution.sandbox.order import Order
 
 SCRIPT = Path(__file__).with_name("child") / "zygote.py"
 
@@ -20,12 +25,16 @@ LINKED_AT_ONCE = {"LD_BIND_NOW": "1"}
 
 
 class Spawned:
-    """A zygote that waits for its order."""
+    """A zygote that waits for its order, or was told it."""
 
     def __init__(self, process: subprocess.Popen[bytes], line: socket.socket) -> None:
         """A started process, and the runner's end of its control line."""
         self.process = process
         self.line = line
+        self.told: Order | None = None
+        """The order, if it was told (see `ahead`)."""
+        self.folder: Folder | None = None
+        """The folder that is named there, until somebody takes it over."""
 
     def give_up(self) -> None:
         """End it, and return when it is gone. Harmless when that has happened before."""
@@ -35,6 +44,9 @@ class Spawned:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+        folder, self.folder = self.folder, None
+        if folder is not None:
+            folder.remove()
 
 
 def spawn(python: str | None = None, environment: Mapping[str, str] = os.environ) -> Spawned:

@@ -118,7 +118,8 @@ class ZygoteProcess:
         """
         self._loop.add_reader(self._descriptor, self._read)
         try:
-            await self._loop.sock_sendall(self._line, b"".join(wire.pack(wire.ORDER, order.to_json())))
+            if self._spawned.told != order:
+                await self._loop.sock_sendall(self._line, b"".join(wire.pack(wire.ORDER, order.to_json())))
         except OSError:
             self._ended()
         await self._ready

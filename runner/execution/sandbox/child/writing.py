@@ -41,6 +41,9 @@ ATOMS = frozenset({int, float, bool, type(None)})
 PLAIN = ATOMS | {str, dict, list, tuple}
 """The types of values that become as long as they and what is in them are."""
 
+NARROW = 1000
+"""Up to how many values a level of a value is looked at before it is taken apart."""
+
 KEYS = frozenset({str})
 """The types of keys that are as long as they are written."""
 
@@ -262,6 +265,8 @@ def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = 
     """
     levels = parts.MOST_LEVELS - len(above)
     if not (as_slice and _is_bounded(value)) and _is_large(value):
+        if _is_deep_and_narrow(value, levels + as_slice):  # or else each level would be looked at from each above
+            raise too_deep()
         return None
     try:
         document = to_bytes(to_text(value, above))
@@ -343,6 +348,22 @@ def _is_deeper(value: Any, levels: int) -> bool:
     for _ in range(levels + 1):
         containers = [each for each in level if type(each) in (dict, list, tuple)]
         if not containers:
+            return False
+        level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
+    return True
+
+
+def _is_deep_and_narrow(value: Any, levels: int) -> bool:
+    """Whether dicts and lists alone are nested in more than so many levels, each of them small and met but once.
+
+    For a value that is large, since what is not seen here is seen when it is taken apart, only later.
+    """
+    level, met = [value], set[int]()
+    for _ in range(levels + 1):
+        containers = [each for each in level if type(each) in (dict, list, tuple)]
+        before = len(met)
+        met.update(map(id, containers))
+        if not containers or sum(map(len, containers)) > NARROW or len(met) < before + len(containers):
             return False
         level = [inner for each in containers for inner in (each.values() if type(each) is dict else each)]
     return True

@@ -27,6 +27,8 @@ def of_all_items(returned: Any) -> list[Any]:
     Raises:
         BadResult: it returned something else.
     """
+    if type(returned) is list and all(map(_is_plain, returned)):  # as most do
+        return returned
     if returned is None:
         return []
     rows, advice = _attempted(opened, returned)
@@ -85,7 +87,7 @@ def error_item(message: str, index: int | None = None) -> dict[str, Any]:
 
 
 def _is_plain(row: Any) -> bool:
-    """Whether a row is an item with `json` and nothing else, as most are: nothing is to be done about it."""
+    """Whether a row is an item with `json` and nothing else: nothing is to be done about it."""
     return type(row) is dict and len(row) == 1 and type(row.get("json")) is dict
 
 

@@ -29,7 +29,7 @@ NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 
 def run(text: str, **given_names: Any) -> Any:
     offer_source()
-    SOURCE.show(text)
+    SOURCE.text = text
     return UserCode(compiled(text, tuple(given_names), FULL), vars(builtins)).run(given_names)
 
 

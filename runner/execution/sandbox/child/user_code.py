@@ -73,7 +73,7 @@ def compiled(text: str, names: tuple[str, ...], policy: Policy) -> Compiled:
         function = _function_in(compile(wrapped, FILE_NAME, "exec", dont_inherit=True))
         return function, taken, is_async, needs
     except SyntaxError as error:
-        SOURCE.show(text)
+        SOURCE.text = text
         raise _syntax_failure(error) from None
     except SecurityViolations as refused:
         raise CodeRefused(refused.message, refused.description, refused.violations) from None
@@ -86,13 +86,9 @@ class Source(Sequence[str]):
 
     def __init__(self) -> None:
         """There is no code yet."""
-        self._text = ""
-        self._lines: list[str] | None = []
-
-    def show(self, text: str) -> None:
-        """Let these be found for tracebacks."""
-        self._text = text
-        self._lines = None
+        self.text = ""
+        self._text_split = ""
+        self._lines: list[str] = []
 
     def __getitem__(self, index: Any) -> Any:
         return self._split()[index]
@@ -101,9 +97,12 @@ class Source(Sequence[str]):
         return len(self._split())
 
     def _split(self) -> list[str]:
-        if self._lines is None:
-            text = self._text.removeprefix("\ufeff")
-            self._lines = [*io.StringIO(text, newline=None)]  # where Python does; str.splitlines() does not
+        if self._text_split is not self.text:
+            text = self._text_split = self.text
+            lines = io.StringIO(
+                text.removeprefix("\ufeff"), newline=None
+            )  # where Python does; str.splitlines() does not
+            self._lines = [*lines]
         return self._lines
 
 
@@ -118,7 +117,7 @@ def offer_source() -> None:
 class UserCode:
     """A user's code, ready to be run."""
 
-    def __init__(self, ready: Compiled, builtins: dict[str, Any], *, may_import_asyncio: bool = True) -> None:
+    def __init__(self, ready: Compiled, builtins: dict[str, Any], may_import_asyncio: bool = True) -> None:
         """Compiled code that is to have these builtins.
 
         Parameters:

@@ -61,9 +61,9 @@ class Worker:
         """A worker that will be spoken with at `descriptor`. From here on, `print` is the task's."""
         self._task = wire.FrameReader(descriptor)
         self._stdout = sys.stdout
-        self._terms = terms
+        self._policy, self._builtins, self._around, max_prints, self._may_import_asyncio = terms
         self._line = wire.Line(descriptor)
-        self._printer = Printer(self._line, terms.max_prints)
+        self._printer = Printer(self._line, max_prints)
         self._writer = ResultWriter(self._line.post)
         self._shares_random = shares_random()
         offer_source()
@@ -104,18 +104,18 @@ class Worker:
             settings = read_settings(given, as_records=needs is not None and needs.records)
             if is_large:
                 gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
-            SOURCE.show(settings["code"])
+            SOURCE.text = settings["code"]
             if ready is None:
                 ready = self._compiled(settings)
                 needs = ready[3]
             gc.enable()
-            code = UserCode(ready, self._terms.builtins, may_import_asyncio=self._terms.may_import_asyncio)
+            code = UserCode(ready, self._builtins, self._may_import_asyncio)
             provider = Provider(self._line, needs, settings) if needs is not None and needs.names else None
-            Task(settings, code, self._writer, self._terms.around, provider).run()
+            Task(settings, code, self._writer, self._around, provider).run()
         except Failure as failure:
             return failure
         except BaseException as error:  # noqa: BLE001 - such as what a signal handler of the code raises after its end
-            return failure_of(error, self._terms.around)
+            return failure_of(error, self._around)
         return None
 
     def _compiled(self, settings: Settings) -> Compiled:
@@ -123,7 +123,7 @@ class Worker:
 
         It is told even if it is too long to be sent, so that nothing that the code says is taken for it.
         """
-        ready = compiled(settings["code"], MODES[settings["nodeMode"]][0], self._terms.policy)
+        ready = compiled(settings["code"], MODES[settings["nodeMode"]][0], self._policy)
         document = to_bytes(ready)
         self._line.send(wire.COMPILED, document if len(document) <= wire.COMPILED_LIMIT else b"")
         needs = ready[3]

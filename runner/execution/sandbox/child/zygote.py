@@ -17,6 +17,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -56,6 +57,8 @@ DESCRIPTORS_SPACE = _socket.CMSG_SPACE(DESCRIPTORS.size)
 
 # What is said and heard of each worker has its forms here, since all that is looked up is copied after each fork.
 HEADER_SIZE = wire.HEADER.size
+NOT_CONFINED = wire.EXIT_NOT_CONFINED
+leave = os._exit
 WAIT_FOR_ALL = _socket.MSG_WAITALL
 FORKED = partial(struct.Struct("!BII").pack, wire.FORKED, wire.NUMBER.size)
 """A whole frame that says the number of a worker."""
@@ -162,10 +165,10 @@ class Zygote:
                 self._places.append(self._new_place())
             untouched = self._places[-1]
             self._confinement.name(untouched.place.folder, os.environ)
-            become_worker = self._become_worker  # found here, since what is looked up in the child is copied there
+            settle, take_one = self._settle, self._worker.take_one  # here, since the child copies what it looks up
             worker = os.fork()
             if not worker:
-                become_worker(untouched, descriptors)
+                _become_worker(settle, take_one, untouched, descriptors)
             self._living[worker] = self._places.pop()
             os.write(self._descriptor, FORKED(worker))
         except (OSError, MemoryError) as error:
@@ -173,23 +176,6 @@ class Zygote:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-
-    def _become_worker(self, untouched: Untouched, descriptors: tuple[int, ...]) -> None:
-        """Go on as a worker, in the child; never returns. What is not needed here has been done before the fork.
-
-        Parameters:
-            descriptors: what it is to have as its standard input and output and as its line; all above these.
-        """
-        status = wire.EXIT_NOT_CONFINED
-        try:
-            if self._settle(untouched, descriptors, WORKERS_LINE + 1):
-                status = 1
-                self._worker.take_one()
-                status = 0
-        except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(status)
 
     def _settle(self, untouched: Untouched, descriptors: tuple[int, ...], close_from: int) -> bool:
         """Leave behind what is the zygote's, and be confined; whether that is as it was promised.
@@ -200,6 +186,7 @@ class Zygote:
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
         place, _, confines = untouched
+        _, _, _, _, _, expected = place
         results = self._confinement.confine_worker(place)
         nothing, written, line = descriptors
         os.dup2(nothing, 0)
@@ -207,7 +194,7 @@ class Zygote:
         os.dup2(written, 2)
         os.dup2(line, WORKERS_LINE, False)
         os.closerange(close_from, HIGHEST_DESCRIPTOR)
-        return confines if results is place.results else self._is_as_promised(results)
+        return confines if results is expected else self._is_as_promised(results)
 
     def _rehearse_settling(self, untouched: Untouched) -> None:
         """Settle in this process a few times, with steps that do nothing and descriptors that are there already."""
@@ -300,6 +287,29 @@ class Zygote:
         self._achieved = [result.achieved for result in results]
         self._places.append(untouched._replace(confines=self._is_as_promised(untouched.place.results)))
         return results
+
+
+def _become_worker(
+    settle: Callable[[Untouched, tuple[int, ...], int], bool],
+    take_one: Callable[[], None],
+    untouched: Untouched,
+    descriptors: tuple[int, ...],
+) -> None:
+    """Go on as a worker, in the child; never returns. What is not needed here has been done before the fork.
+
+    Parameters:
+        descriptors: what it is to have as its standard input and output and as its line; all above these.
+    """
+    status = NOT_CONFINED
+    try:
+        if settle(untouched, descriptors, WORKERS_LINE + 1):
+            status = 1
+            take_one()
+            status = 0
+    except BaseException:  # noqa: BLE001 - this process must never go on as the zygote that it is a copy of
+        sys.excepthook(*sys.exc_info())
+    finally:
+        leave(status)
 
 
 def _nothing(*_: object) -> None:

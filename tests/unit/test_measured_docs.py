@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,15 @@ def test_a_figure_that_was_changed_by_hand_is_named(tmp_path: Path, capsys: pyte
     (tmp_path / "README.md").write_text((generate.ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
     assert generate.main(["--check"], tmp_path) == 1
     assert "docs/performance.md is stale" in capsys.readouterr().err
+
+
+def test_the_readme_claims_no_more_than_was_measured() -> None:
+    words = " ".join((generate.ROOT / "README.md").read_text(encoding="utf-8").split())
+    claim = re.search(r"about (\d+) tasks a second on two cores, where n8n's own runner does (\d+)", words)
+    assert claim is not None
+    (figure,) = (each for each in measured.document("figures")["figures"] if each["name"] == "tiny-5")
+    assert 0.8 * figure["value"] <= int(claim[1]) <= figure["value"]
+    assert int(claim[2]) == figure["official"]
 
 
 def test_the_times_of_a_task_add_up() -> None:

@@ -215,7 +215,7 @@ class ResultWriter:
             whole = {as_key(key): member for key, member in whole.items()}
         for key, inner in self._slices(parts.MEMBERS, list(whole.items()), dict):
             document = to_bytes(to_text(key)) if len(key) <= PIECE_LENGTH else None
-            if document is None or _brackets(document) > parts.MOST_BRACKETS:
+            if document is None or document.count(b"[") + document.count(b"{") > parts.MOST_BRACKETS:
                 self._text(key)
             else:
                 self._send(parts.KEY, document)
@@ -274,16 +274,12 @@ def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = 
         document = b""
     if as_slice:
         document = document[1:-1]
-    brackets = _brackets(document)
-    if document and len(document) <= parts.PART_LIMIT and brackets <= min(parts.MOST_BRACKETS, levels):
+    brackets = document.count(b"[") + document.count(b"{")
+    if document and len(document) <= parts.PART_LIMIT and brackets <= parts.MOST_BRACKETS and brackets <= levels:
         return document, brackets
     if _is_deeper(value, levels + as_slice):  # and would be found to be at its deepest level, each encoded on the way
         raise too_deep()
     return None
-
-
-def _brackets(document: bytes) -> int:
-    return document.count(b"[") + document.count(b"{")
 
 
 def _is_bounded(values: Any) -> bool:
@@ -337,6 +333,9 @@ def _is_large(value: Any) -> bool:
                     left -= len("".join(each))  # half the time of adding up their lengths
                 except TypeError:  # some keys are no texts
                     waiting.append(each)
+            elif kind is list or kind is tuple:
+                left -= len(each)
+                waiting.append(each)
             else:
                 left -= _size_of_others(each, waiting)
     return left < 0
@@ -370,11 +369,8 @@ def _is_deep_and_narrow(value: Any, levels: int) -> bool:
 
 
 def _size_of_others(value: Any, waiting: list[Iterable[Any]]) -> int:
-    """About how long a value becomes that is neither text nor atom nor dict; what is in it will have to wait."""
+    """About how long a value becomes of a type that JSON lacks; what is in it will have to wait."""
     kind = type(value)
-    if kind is list or kind is tuple:
-        waiting.append(value)
-        return len(value)
     if kind is bytes or kind is bytearray:
         return len(value)
     if any(hasattr(kind, name) for name in CONTAINERS_HAVE):

@@ -67,8 +67,8 @@ ENDED = partial(struct.Struct("!BIIi").pack, wire.ENDED, wire.END.size)
 
 
 SELDOM = 10_000
-"""After so many new objects that may be garbage, it is looked for in a task. Python's own 700 are there by the time that
-the code begins: to look through all that has been made so far took a short task 90 microseconds."""
+"""After so many new objects that may be garbage, it is looked for in a task. Python's own 700 are there by the time the
+code begins: to look through all that has been made so far took a short task 90 microseconds."""
 
 A_SECOND = 10**9
 """In nanoseconds."""

@@ -48,7 +48,8 @@ PLACES = {
 KERNEL, PYTHON = "other work of the kernel", "Python"
 ROWS = (*PLACES, KERNEL, PYTHON)
 
-_HEAD = re.compile(r"^\S.*?\s(\d+)/\d+\s")
+_HEAD = re.compile(r"^\S.*?\s(\d+)/\d+\s+$")
+_FORKED = re.compile(r"PERF_RECORD_FORK\((\d+):\d+\):\((\d+):\d+\)")
 _FRAME = re.compile(r"^\s+([0-9a-f]+) (\S+)")
 KERNEL_ADDRESSES = "ffff"
 
@@ -62,6 +63,11 @@ def place_of(stack: Sequence[tuple[str, str]]) -> str:
         if any(name.startswith(functions) for name in names):
             return place
     return KERNEL
+
+
+def children_in(text: str, parent: int) -> set[int]:
+    """The processes that a process has forked, from what `perf script` prints of tasks."""
+    return {int(child) for child, of in _FORKED.findall(text) if int(of) == parent}
 
 
 def samples_in(text: str) -> Iterator[tuple[int, list[tuple[str, str]]]]:
@@ -84,8 +90,8 @@ async def measured() -> dict[str, dict[str, float]]:
         async with Runner(CONCURRENCY) as runner:
             (zygote,) = (process.pid for process in tree.below(runner.pid) if process.parent == runner.pid)
             await runner.flow(works.tiny(), CONCURRENCY, WARM_UP)
-            pids = f"{runner.pid},{zygote}"
-            command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(LOOKS), "-g", "-p", pids, "-o", str(file)]
+            # at the whole machine: a look at single processes ends before they do, and ending takes them long
+            command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(LOOKS), "-g", "-a", "-o", str(file)]
             perf = subprocess.Popen(command, stderr=subprocess.PIPE)
             await asyncio.sleep(0.5)
             if perf.poll() is not None:
@@ -93,12 +99,14 @@ async def measured() -> dict[str, dict[str, float]]:
             tasks = len((await runner.flow(works.tiny(), CONCURRENCY, SECONDS)).latencies)
             perf.send_signal(signal.SIGINT)
             await asyncio.to_thread(perf.communicate)
-        fields = ["perf", "script", "-i", str(file), "-F", "comm,pid,tid,ip,sym"]
+        fields = ["perf", "script", "-i", str(file), "--show-task-events", "-F", "comm,pid,tid,ip,sym"]
         text = (await asyncio.to_thread(subprocess.run, fields, capture_output=True, check=True)).stdout
     counts: dict[str, Counter[str]] = {name: Counter() for name in PROCESSES}
-    names = {runner.pid: "runner", zygote: "zygote"}
-    for process, stack in samples_in(text.decode(errors="replace")):
-        counts[names.get(process, "worker")][place_of(stack)] += 1
+    written = text.decode(errors="replace")
+    names = {**dict.fromkeys(children_in(written, zygote), "worker"), runner.pid: "runner", zygote: "zygote"}
+    for process, stack in samples_in(written):
+        if process in names:
+            counts[names[process]][place_of(stack)] += 1
     look = 1e6 / LOOKS / tasks
     return {name: {place: counts[name][place] * look for place in ROWS} for name in PROCESSES}
 

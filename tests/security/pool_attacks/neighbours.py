@@ -118,7 +118,7 @@ NEIGHBOURS = [
             """,
             "secrets: texts of all objects": """
                 import gc
-                wanted = 'token-of-the-' + 'runner'
+                wanted = ''.join(['token-of-the-', 'runner'])  # a sum would be a constant of this code, to be found
                 found = []
                 for each in gc.get_objects():
                     if type(each) in (dict, list, tuple, set):

@@ -65,7 +65,8 @@ async def test_tasks_come_and_go_with_their_names(broker: EmbeddedBroker, runner
         page = look.page
         settings = code_settings("print(1)\nimport time\ntime.sleep(2)", nodeName="Sum up", workflowName="Billing")
         task = broker.request(settings)
-        row = await page.wait_for_selector("#tasks tr:has-text('Sum up'):has-text('Billing')")
+        # its memory is read a moment after it has begun
+        row = await page.wait_for_selector("#tasks tr:has-text('Sum up'):has-text('Billing'):has-text('MiB')")
         assert row is not None
         assert re.search(r"\d MiB", await row.text_content() or "")
         await page.wait_for_selector(".slots .busy")

@@ -17,5 +17,4 @@ def tell_ahead(spawned: Spawned, config: TaskRunnerConfig, environment: Mapping[
     with contextlib.suppress(OSError):
         spawned.folder = Folder()
         spawned.told = order_for(config, str(spawned.folder.tasks), environment)
-        for piece in wire.pack(wire.ORDER, spawned.told.to_json()):
-            spawned.line.sendall(piece)
+        wire.write_frame(spawned.line.fileno(), wire.ORDER, spawned.told.to_json())

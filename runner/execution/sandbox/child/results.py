@@ -51,7 +51,7 @@ def of_one_item(returned: Any, index: int) -> dict[str, Any] | None:
     Raises:
         BadResult: it returned something else.
     """
-    if type(returned) is dict and len(returned) == 1 and type(returned.get("json")) is dict:  # as most are
+    if _is_plain(returned):  # as most are
         return {"json": returned["json"], "pairedItem": {"item": index}}
     if returned is None:
         return None

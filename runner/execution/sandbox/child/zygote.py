@@ -159,7 +159,7 @@ class Zygote:
             self._kill(wire.NUMBER.unpack(self._line.recv(length, WAIT_FOR_ALL))[0])
 
     def _say(self, kind: int, payload: bytes) -> None:
-        self._line.sendall(b"".join(wire.pack(kind, payload)))
+        wire.write_frame(self._descriptor, kind, payload)
 
     # Workers
 
@@ -190,7 +190,7 @@ class Zygote:
         """
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enumerations of the numbers
-        place, _, confines = untouched
+        place, _, confines = untouched  # all of it at once: each attribute of a named tuple is an object to look up
         _, _, _, _, _, expected = place
         results = self._confinement.confine_worker(place)
         nothing, written, line = descriptors
@@ -332,7 +332,7 @@ def main(descriptor: int) -> None:
         zygote = Zygote(line, Order.from_json(payload))
         zygote.prepare()
     except LeavesThreads as left:
-        line.sendall(b"".join(wire.pack(wire.LEFT_THREADS, left.module.encode())))
+        wire.write_frame(descriptor, wire.LEFT_THREADS, left.module.encode())
         return
     except OSError as error:  # what the machine lacks, such as space on the disk: where it was missed says nothing
         sys.stderr.write(f"{error}\n")

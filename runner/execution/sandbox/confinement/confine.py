@@ -243,9 +243,9 @@ class Confinement:
 
     def _filter(self, program: Program | None) -> Result:
         """Have the system calls of this process filtered, and see how this kernel wants to be told."""
-        loaded = None if program is None else LoadedProgram(program)
-        if loaded is None:
+        if program is None:
             return self._filter_result(None, {})
+        loaded = LoadedProgram(program)
         for fill in loaded.fills:
             fill(os.getpid())
         refused = self._take(self._installing(loaded))

@@ -74,6 +74,7 @@ def _use_up_the_c_librarys() -> None:
     except ImportError:
         return
     library = ctypes.CDLL(None)
+    library.malloc_trim(0)  # pages that are free, and that each fork would write down and cross out again
     take, give_back = library.malloc, library.free
     take.restype, take.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
     give_back.restype, give_back.argtypes = None, (ctypes.c_void_p,)

@@ -19,7 +19,7 @@ PROBES = 3
 def make_immortal() -> int:
     """Mark all that the garbage collector knows, and all that is reached from there.
 
-    Returns how many objects bear the mark; 0 if this Python has none, or is none whose counts are where they are looked
+    Returns how many objects were marked; 0 if this Python knows no mark, or its counts are not where they are looked
     for. It takes a microsecond for each. To be called just before `gc.freeze`: the collector should not meet them.
     """
     try:
@@ -33,12 +33,16 @@ def make_immortal() -> int:
     if not _is_mark(mark) or not _is_heeded(mark, count_at):
         return 0
     marked = 0
-    for found in _all_that_is_reached():
-        for address in found:
-            count = count_at(address)
+    nearest: list[Any] = gc.get_objects()
+    while nearest:
+        new = []
+        for each in nearest:
+            count = count_at(id(each))
             if not _is_mark(count.value):
                 count.value = mark
-        marked += len(found)
+                new.append(each)
+        marked += len(new)
+        nearest = gc.get_referents(*new)
     return marked
 
 
@@ -56,18 +60,3 @@ def _is_heeded(mark: int, count_at: Any) -> bool:
     count_at(id(probe)).value = mark
     users += [probe] * PROBES
     return bool(count_at(id(probe)).value == mark)
-
-
-def _all_that_is_reached() -> list[dict[int, object]]:
-    """All objects by their addresses, in the order of how far they are from what the collector knows."""
-    nearest: list[Any] = gc.get_objects()
-    known = {id(nearest)}
-    reached = []
-    while nearest:
-        new = {id(each): each for each in nearest}
-        for address in known & new.keys():
-            del new[address]
-        known.update(new)
-        reached.append(new)
-        nearest = gc.get_referents(*new.values())
-    return reached

@@ -7,13 +7,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 import attrs
 
 from runner.observe.observers import TaskIdentity
+from runner.observe.outlet import Outlet
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "warning": logging.WARNING}
 """N8N_RUNNERS_LAUNCHER_LOG_LEVEL as the standard library knows it; what is not here is an error."""
@@ -118,6 +120,58 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(told)
 
 
+_LEFT_OUT = {
+    **dict.fromkeys(("pathname", "filename", "module"), "(unknown file)"),
+    **dict.fromkeys(("funcName", "exc_text", "stack_info"), None),
+    **dict.fromkeys(("thread", "threadName", "process", "processName", "taskName"), None),
+    "lineno": 0,
+    "relativeCreated": 0.0,
+}
+"""What records are expected to have, and no form of the log has: in place of the truth, which takes its time."""
+
+
+class _Record(logging.LogRecord):
+    """A record without the place in the code, the thread and the process.
+
+    To find them takes most of the time of a line, and each task logs two.
+    """
+
+    def __init__(
+        self, name: str, level: int, _path: str, _line: int, msg: object, args: Any, exc_info: Any, *_: Any, **__: Any
+    ) -> None:
+        vars(self).update(_LEFT_OUT)
+        self.name = name
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.msg = msg
+        # one mapping is what names in the message are looked up in
+        is_mapping = args and len(args) == 1 and isinstance(args[0], Mapping) and args[0]
+        self.args = args[0] if is_mapping else args
+        self.exc_info = exc_info
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+
+
+class _OutletHandler(logging.Handler):
+    """Writes lines to an outlet, which locks for itself and has nothing to flush."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record, from whatever thread it comes."""
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            self._outlet.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - a message that cannot be formatted, which is told as it is elsewhere
+            self.handleError(record)
+
+
 def configure_logging(
     level: str, stream: TextIO | io.TextIOBase | None = None, *, form: str = "text", has_colours: bool = True
 ) -> None:
@@ -131,22 +185,12 @@ def configure_logging(
     stream = stream or sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a service's locale is often plain ASCII: lose no line to that
-    handler = logging.StreamHandler(stream)
+    handler = _OutletHandler(stream) if isinstance(stream, Outlet) else logging.StreamHandler(stream)
     handler.setFormatter(_formatter(form, has_colours, is_terminal=stream.isatty()))
     logging.basicConfig(level=LEVELS.get(level, logging.ERROR), handlers=[handler], force=True)
-    _leave_out_what_is_not_shown()
+    logging.setLogRecordFactory(_Record)
+    logging._srcfile = None  # noqa: SLF001 - the documented way not to have the place in the code looked for
     logging.getLogger("transitions").setLevel(logging.WARNING)  # the engine's own steps: the driver tells them better
-
-
-def _leave_out_what_is_not_shown() -> None:
-    """Have records come without what no form of the log has, in the ways that the standard library documents.
-
-    To find the line of code and the thread takes a third of the time of a line, and each task logs two.
-    """
-    logging._srcfile = None  # noqa: SLF001 - its documentation says so
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    if sys.version_info >= (3, 12):
-        logging.logAsyncioTasks = False
 
 
 def _formatter(form: str, has_colours: bool, *, is_terminal: bool) -> logging.Formatter:

@@ -104,6 +104,28 @@ async def test_a_coroutine_that_takes_the_cancellation_for_its_normal_end_is_awa
     assert (steps, crashes) == ([0, 1, 2, 3, 4], [])
 
 
+@pytest.mark.parametrize("how", ["by itself", "cancelled", "cancelled before it began", "crashed"])
+async def test_the_end_of_a_coroutine_is_told_once_however_it_ends_when_it_has_left_the_scope(how: str) -> None:
+    scope, crashes = scope_with_crashes()
+    told: list[tuple[int, int]] = []
+    goes_on = asyncio.Event()
+
+    async def run() -> None:
+        await goes_on.wait()
+        if how == "crashed":
+            raise RuntimeError(how)
+
+    task = scope.spawn(run(), "told of", lambda: told.append((len(scope), len(crashes))))
+    if how != "cancelled before it began":
+        await settle()
+    assert told == []
+    if how.startswith("cancelled"):
+        task.cancel()
+    goes_on.set()
+    await settle()
+    assert told == [(0, 1 if how == "crashed" else 0)]
+
+
 async def test_cancel_on_an_empty_scope_returns() -> None:
     scope, _ = scope_with_crashes()
     await scope.cancel()

@@ -38,7 +38,8 @@ class Worker:
         self._kill: Callable[[], None] | None = kill
         self._closes_at_end = False
         self._patience = patience
-        self._gone = asyncio.Event()
+        self._gone: asyncio.Event | None = None
+        """Made for who waits for the end, which is seldom."""
         self._watcher: Callable[[], None] | None = None
         line.setblocking(False)
 
@@ -56,7 +57,8 @@ class Worker:
         """It has ended, and has been reaped."""
         if self.status is None:
             self.status = status
-            self._gone.set()
+            if self._gone is not None:
+                self._gone.set()
             self._patience.stop(self.kill)
             if self._watcher is not None:
                 self._watcher()
@@ -65,7 +67,9 @@ class Worker:
 
     async def gone(self) -> None:
         """Wait for its end."""
-        await self._gone.wait()
+        if self.status is None:
+            self._gone = self._gone or asyncio.Event()
+            await self._gone.wait()
 
     def close(self) -> None:
         """Let go of its line and its output."""

@@ -35,9 +35,8 @@ class Clock(Protocol):
 class SystemClock:
     """The time of the running event loop and of the machine."""
 
-    def now(self) -> float:
-        """Seconds of the operating system's monotonic clock."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
+    """Seconds of the operating system's monotonic clock. A task asks fifteen times: no step in between."""
 
     def wall(self) -> float:
         """Seconds since 1970."""

@@ -56,6 +56,15 @@ def harmless(text: str) -> str:
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def _ids_of(record: logging.LogRecord) -> str:
+    """The ids of the task that a record is about, if it is about one, as the end of a line."""
+    task = task_of(record)
+    if task is None:
+        return ""
+    ids = [f"{name.removesuffix('_id')}={value}" for name, value in known_of(task) if name.endswith("_id")]
+    return f" [{' '.join(ids)}]"
+
+
 class LineFormatter(logging.Formatter):
     """One record, one line: what brokers, tasks and users send can neither break a line nor forge or flood one.
 
@@ -65,6 +74,7 @@ class LineFormatter(logging.Formatter):
     def __init__(self, layout: str = "%(asctime)s\t%(levelname)s\t%(message)s", times: str | None = None) -> None:
         """The form of n8n's own runner, unless another is given: time, level, message."""
         super().__init__(layout, times)
+        self._layout = layout
         self._second, self._told = -1, ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
@@ -75,15 +85,19 @@ class LineFormatter(logging.Formatter):
             self._second = second
         return self._told if datefmt else f"{self._told},{int(record.msecs):03}"
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, as the standard library makes it, in fewer steps where there is nothing below it."""
+        if record.exc_info or record.stack_info:
+            return super().format(record)
+        record.message, record.asctime = record.getMessage(), self.formatTime(record, self.datefmt)
+        return self.formatMessage(record)
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
         """The line: a message that is not too long, with its control characters escaped."""
         message = _shortened(record.message)
-        task = task_of(record)
-        if task is not None and not getattr(record, "names_task", False):
-            ids = [f"{name.removesuffix('_id')}={value}" for name, value in known_of(task) if name.endswith("_id")]
-            message += f" [{' '.join(ids)}]"
-        record.message = harmless(message)
-        return super().formatMessage(record)
+        if not getattr(record, "names_task", False):
+            message += _ids_of(record)
+        return self._layout % {"asctime": record.asctime, "levelname": record.levelname, "message": harmless(message)}
 
 
 class TerminalFormatter(LineFormatter):

@@ -187,6 +187,8 @@ class TaskWorkload:
             self._observers.task_rejected(message.task_id, reason)
             _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
+            if served is not None:
+                served.offers.refresh()  # it has used an offer up, and no slot
         elif served is not None and self._channel is not None:
             self._idle.stop()
             self._no_tasks.clear()
@@ -203,8 +205,6 @@ class TaskWorkload:
                 self._observers,
                 self._on_finished,
             )
-        if served is not None:
-            served.offers.refresh()
 
     def _why_not(self, message: TaskOfferAccept, served: ServedType | None) -> str | None:
         """Why a task cannot be taken, if it cannot. `served` is the type that has been offered, if it has."""

@@ -92,11 +92,12 @@ class Conversation:
         self._is_over = False
         self._chunk = FIRST_CHUNK
 
-    async def hold(self, compiled: bytes) -> Outcome:
+    async def hold(self, compiled: bytes, on_told: Callable[[], None]) -> Outcome:
         """Tell the worker its task, and return what it comes to.
 
         Parameters:
             compiled: the code, if it is known. If not, the first thing that the worker says may be the code.
+            on_told: called when the worker has been told all, or cannot be.
 
         Raises:
             TaskFailed: there is no result.
@@ -110,7 +111,10 @@ class Conversation:
         self._go_on_reading()
         self._pauses.set(worker.output.listen)
         try:
-            await self._tell(compiled)
+            try:
+                await self._tell(compiled)
+            finally:
+                on_told()
             return await self._outcome
         finally:
             self._is_over = True

@@ -147,7 +147,7 @@ class SandboxExecutor:
             self._running[task_id] = worker.pid
             conversation = Conversation(worker, errand, self._terms, partial(self._verdicts.keep, key))
             try:
-                result = await conversation.hold(self._verdicts.get(key))
+                result = await conversation.hold(self._verdicts.get(key), self._pool.fill)
             except NotStarted:
                 worker.discard()
             except BaseException:

@@ -7,13 +7,13 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import attrs
 
+from runner.clock import SystemClock
 from runner.observe.observers import TaskIdentity
 from runner.observe.outlet import Outlet
 
@@ -143,6 +143,8 @@ _LEFT_OUT = {
 }
 """What records are expected to have, and no form of the log has: in place of the truth, which takes its time."""
 
+_clock = SystemClock()
+
 
 class _Record(logging.LogRecord):
     """A record without the place in the code, the thread and the process.
@@ -162,7 +164,7 @@ class _Record(logging.LogRecord):
         is_mapping = args and len(args) == 1 and isinstance(args[0], Mapping) and args[0]
         self.args = args[0] if is_mapping else args
         self.exc_info = exc_info
-        self.created = time.time()
+        self.created = _clock.wall()
         self.msecs = self.created % 1 * 1000
 
 

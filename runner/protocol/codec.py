@@ -13,16 +13,16 @@ Every failure is a `MalformedMessage` with a reason for people, which never cont
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-from typing import Any, NoReturn, TypeVar, Union, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import attrs
 import msgspec
 from msgspec import Raw
 
-from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, NULL, BrokerMessage, RunnerMessage
+from runner.protocol.forms import SIDES, WIRE_TYPES, form_of, reader_from, reader_of, wire_name
+from runner.protocol.messages import NULL, BrokerMessage, RunnerMessage
 
 Frame = bytes | bytearray | memoryview
 Fields = dict[str, Raw]
@@ -79,8 +79,6 @@ class _Field:
 _ENVELOPE: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(Fields)
 _KNOWN_FIELDS: dict[type, tuple[_Field, ...]] = {}
 _ENCODER = msgspec.json.Encoder()
-_SIDES: dict[str, dict[str, type]] = {"broker": {**FROM_BROKER}, "runner": {**FROM_RUNNER}}
-_WIRE_TYPES: dict[type, str] = {cls: name for table in _SIDES.values() for name, cls in table.items()}
 
 
 def decode_broker_message(frame: Frame) -> BrokerMessage:
@@ -108,46 +106,10 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     """
     cls: type = type(message)
     try:
-        return _ENCODER.encode(msgspec.convert(message, _form(cls), from_attributes=True))
+        return _ENCODER.encode(msgspec.convert(message, form_of(cls), from_attributes=True))
     except UnicodeEncodeError:
-        members = {"type": _WIRE_TYPES[cls], **_wire_members(message)}
+        members = {"type": WIRE_TYPES[cls], **_wire_members(message)}
         return _ENCODER.encode(_without_surrogates(members))
-
-
-@functools.cache
-def _form(cls: type) -> type[msgspec.Struct]:
-    """How msgspec reads and writes a class: the same fields with their names on the wire and, of a message, its type.
-
-    In a message it takes no other members: in those of others there may be what msgspec does not look at.
-    """
-    hints = get_type_hints(cls)
-    fields: list[Any] = []
-    for attribute in attrs.fields(cls):
-        hint = hints[attribute.name]
-        default = () if attribute.default is attrs.NOTHING else (attribute.default,)
-        fields.append((attribute.name, _form(hint) if attrs.has(hint) else hint, *default))
-    tag = _WIRE_TYPES.get(cls)
-    return msgspec.defstruct(
-        cls.__name__,
-        fields,
-        tag=tag,
-        tag_field=tag and "type",
-        rename=wire_name,
-        omit_defaults=True,
-        forbid_unknown_fields=tag is not None,
-    )
-
-
-@functools.cache
-def _reader_of(cls: type) -> msgspec.json.Decoder[Any]:
-    """What reads the form of one class."""
-    return msgspec.json.Decoder(_form(cls))
-
-
-@functools.cache
-def _reader_from(side: str) -> msgspec.json.Decoder[Any]:
-    """What reads the form of whatever one side says: their types tell the messages apart."""
-    return msgspec.json.Decoder(Union[tuple(map(_form, _SIDES[side].values()))])  # noqa: UP007
 
 
 def _wire_members(message: Any) -> dict[str, Any]:
@@ -180,16 +142,16 @@ def decode_as(cls: type[M], document: Frame) -> M:
     """
     kind: type = cls
     try:
-        return msgspec.convert(_reader_of(kind).decode(document), cls, from_attributes=True)
+        return msgspec.convert(reader_of(kind).decode(document), cls, from_attributes=True)
     except (ValueError, RecursionError):
         return decode_fields(decode_object(document), cls)
 
 
 def _decode(frame: Frame, side: str) -> Any:
-    table = _SIDES[side]
+    table = SIDES[side]
     if len(frame) <= LARGE:
         try:
-            form = _reader_from(side).decode(frame)
+            form = reader_from(side).decode(frame)
             return msgspec.convert(form, table[form.__struct_config__.tag], from_attributes=True)
         except (ValueError, RecursionError):
             pass  # read slowly, it may be a message all the same
@@ -377,12 +339,6 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
         )
         for attribute in attrs.fields(cls)
     )
-
-
-def wire_name(name: str) -> str:
-    """`task_id` as it is written on the wire: `taskId`."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def payload_limit(max_payload_size: int) -> int:

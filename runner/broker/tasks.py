@@ -13,7 +13,6 @@ import attrs
 from msgspec import Raw
 
 from runner.broker.service import TaskService
-from runner.clock import Alarm
 from runner.protocol.messages import NULL, DoneData
 
 
@@ -79,12 +78,8 @@ class RequestedTask:
         settings: Raw,
         on_print: Callable[[Raw], None] | None,
         service: TaskService | None,
-        make_alarm: Callable[[Callable[[], None]], Alarm],
-        expired: Callable[[RequestedTask], None],
-        window_elapsed: Callable[[RequestedTask], None],
-        timed_out: Callable[[RequestedTask], None],
     ) -> None:
-        """A request that nobody has heard of yet. The last three are called when its clocks run out."""
+        """A request that nobody has heard of yet."""
         self.task_id = ""
         self.task_type = task_type
         self.settings = settings
@@ -93,9 +88,6 @@ class RequestedTask:
         self.state = RequestState.WAITING
         self.deferrals = 0
         self.prints: list[Raw] = []
-        self.request_clock = make_alarm(lambda: expired(self))
-        self.window_clock = make_alarm(lambda: window_elapsed(self))
-        self.task_clock = make_alarm(lambda: timed_out(self))
         self._on_print = on_print
         self._ended = asyncio.Event()
         self._end: EndOfTask | None = None
@@ -115,8 +107,6 @@ class RequestedTask:
 
     def conclude(self, end: EndOfTask) -> None:
         """The task has ended."""
-        for clock in (self.request_clock, self.window_clock, self.task_clock):
-            clock.stop()
         for question in tuple(self.questions.values()):
             question.cancel()
         self.state = RequestState.ENDED

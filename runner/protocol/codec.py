@@ -5,14 +5,18 @@ Reading is one pass over the envelope: large fields stay the bytes they are. msg
 standard library, whose output has them escaped. Both take time in proportion to the frame, on the event loop: of the
 messages that may be large, the large field is not read at all.
 
+What is plain is read and written in one call of msgspec, which is told the form of each class. All else, and what is
+wrong with it, is found out field by field.
+
 Every failure is a `MalformedMessage` with a reason for people, which never contains what the message said.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar, Union, get_type_hints
 
 import attrs
 import msgspec
@@ -75,7 +79,8 @@ class _Field:
 _ENVELOPE: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(Fields)
 _KNOWN_FIELDS: dict[type, tuple[_Field, ...]] = {}
 _ENCODER = msgspec.json.Encoder()
-_WIRE_TYPES: dict[type, str] = {cls: name for table in (FROM_BROKER, FROM_RUNNER) for name, cls in table.items()}
+_SIDES: dict[str, dict[str, type]] = {"broker": {**FROM_BROKER}, "runner": {**FROM_RUNNER}}
+_WIRE_TYPES: dict[type, str] = {cls: name for table in _SIDES.values() for name, cls in table.items()}
 
 
 def decode_broker_message(frame: Frame) -> BrokerMessage:
@@ -85,12 +90,14 @@ def decode_broker_message(frame: Frame) -> BrokerMessage:
         UnknownMessage: the type is not in the protocol.
         MalformedMessage: the frame is no message.
     """
-    return _decode(frame, FROM_BROKER)
+    message: BrokerMessage = _decode(frame, "broker")
+    return message
 
 
 def decode_runner_message(frame: Frame) -> RunnerMessage:
     """The message of a runner that is in `frame`. Raises what `decode_broker_message` raises."""
-    return _decode(frame, FROM_RUNNER)
+    message: RunnerMessage = _decode(frame, "runner")
+    return message
 
 
 def encode(message: BrokerMessage | RunnerMessage) -> bytes:
@@ -99,11 +106,48 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     Raises:
         ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
     """
-    members = {"type": _WIRE_TYPES[type(message)], **_wire_members(message)}
+    cls: type = type(message)
     try:
-        return _ENCODER.encode(members)
+        return _ENCODER.encode(msgspec.convert(message, _form(cls), from_attributes=True))
     except UnicodeEncodeError:
+        members = {"type": _WIRE_TYPES[cls], **_wire_members(message)}
         return _ENCODER.encode(_without_surrogates(members))
+
+
+@functools.cache
+def _form(cls: type) -> type[msgspec.Struct]:
+    """How msgspec reads and writes a class: the same fields with their names on the wire and, of a message, its type.
+
+    In a message it takes no other members: in those of others there may be what msgspec does not look at.
+    """
+    hints = get_type_hints(cls)
+    fields: list[Any] = []
+    for attribute in attrs.fields(cls):
+        hint = hints[attribute.name]
+        default = () if attribute.default is attrs.NOTHING else (attribute.default,)
+        fields.append((attribute.name, _form(hint) if attrs.has(hint) else hint, *default))
+    tag = _WIRE_TYPES.get(cls)
+    return msgspec.defstruct(
+        cls.__name__,
+        fields,
+        tag=tag,
+        tag_field=tag and "type",
+        rename=wire_name,
+        omit_defaults=True,
+        forbid_unknown_fields=tag is not None,
+    )
+
+
+@functools.cache
+def _reader_of(cls: type) -> msgspec.json.Decoder[Any]:
+    """What reads the form of one class."""
+    return msgspec.json.Decoder(_form(cls))
+
+
+@functools.cache
+def _reader_from(side: str) -> msgspec.json.Decoder[Any]:
+    """What reads the form of whatever one side says: their types tell the messages apart."""
+    return msgspec.json.Decoder(Union[tuple(map(_form, _SIDES[side].values()))])  # noqa: UP007
 
 
 def _wire_members(message: Any) -> dict[str, Any]:
@@ -128,7 +172,27 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
+def decode_as(cls: type[M], document: Frame) -> M:
+    """An attrs class read from a JSON object; members that it does not know are ignored.
+
+    Raises:
+        MalformedMessage: it is no JSON object, or a field is missing or is of the wrong type.
+    """
+    kind: type = cls
+    try:
+        return msgspec.convert(_reader_of(kind).decode(document), cls, from_attributes=True)
+    except (ValueError, RecursionError):
+        return decode_fields(decode_object(document), cls)
+
+
+def _decode(frame: Frame, side: str) -> Any:
+    table = _SIDES[side]
+    if len(frame) <= LARGE:
+        try:
+            form = _reader_from(side).decode(frame)
+            return msgspec.convert(form, table[form.__struct_config__.tag], from_attributes=True)
+        except (ValueError, RecursionError):
+            pass  # read slowly, it may be a message all the same
     fields = _members(frame)
     kind = fields.get("type")
     if kind is None:

@@ -17,7 +17,6 @@ The rules, and where they come from:
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable
 
 import attrs
@@ -128,10 +127,12 @@ class Offers:
         if self._holding:
             return  # the alarm is about to ring
         if self._making:
-            for _ in range(self._free_slots() - len(self._open)):
+            missing = self._free_slots() - len(self._open)
+            for _ in range(missing):
                 self._offer()
+            if missing > 0:
+                self._set_alarm()
             self._covered_at = self._clock.now()
-        self._set_alarm()
 
     def take(self, offer_id: str) -> str | None:
         """Use an offer up. Returns None if its slot may be taken, else the reason why not, as n8n knows it."""
@@ -158,7 +159,10 @@ class Offers:
         """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""
         first, last = now + VALIDITY, now + VALIDITY + SPREAD
         half = (self._free_slots() + 1) // 2
-        near = Counter(offer.end for offer in self._open.values() if offer.end > first - SPREAD / 2)
+        near: dict[float, int] = {}
+        for offer in self._open.values():
+            if offer.end > first - SPREAD / 2:
+                near[offer.end] = near.get(offer.end, 0) + 1
         for end, count in near.items():
             if end >= first and count < half:
                 return end
@@ -169,6 +173,7 @@ class Offers:
         return first + SPREAD * chance
 
     def _set_alarm(self) -> None:
+        """Look again when the next offer expires; should it be taken before, there is nothing to see then."""
         if not self._open:
             self._alarm.stop()
             return
@@ -183,3 +188,4 @@ class Offers:
             del self._open[offer_id]
             self._counters.add(Count.OFFERS_EXPIRED)
         self.refresh()
+        self._set_alarm()

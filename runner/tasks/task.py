@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import msgspec
 from msgspec import Raw
 
-from runner.clock import Alarm, Clock
+from runner.clock import Clock, Timeouts
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
 from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
@@ -89,6 +89,7 @@ class TaskInFlight:
         executor: Executor,
         config: TaskRunnerConfig,
         clock: Clock,
+        timeouts: Timeouts,
         counters: Counters,
         observers: Observers,
         on_finished: Callable[[TaskInFlight], None],
@@ -97,6 +98,7 @@ class TaskInFlight:
 
         Parameters:
             channel: the connection that it came by. Everything about this task is said there or nowhere.
+            timeouts: after which it is given up.
             on_finished: called once, when the slot of the task is free.
         """
         self.task_id = task_id
@@ -108,7 +110,7 @@ class TaskInFlight:
         self._counters = counters
         self._observers = observers
         self._machine = TaskMachine()
-        self._timer = Alarm(clock, self.time_out)
+        self._timeouts = timeouts
         self._settings = NO_SETTINGS
         self._settings_bytes = 0
         self._origin = Origin()
@@ -202,10 +204,10 @@ class TaskInFlight:
     # What is done about it
 
     def _restart_timer(self) -> None:
-        self._timer.set(time_allowed(self._config.task_timeout))
+        self._timeouts.set(self.time_out)
 
     def _stop_timer(self) -> None:
-        self._timer.stop()
+        self._timeouts.stop(self.time_out)
 
     def _start_execution(self) -> None:
         self._started_at = self._clock.now()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 from msgspec import Raw
 
+from runner.clock import Timeouts
 from runner.errors import TaskFailed
 from runner.execution.executor import N8n, Outcome
 from runner.execution.sandbox import parts, wire
@@ -51,6 +52,8 @@ class Terms:
     result_limit: int
     """The longest result, in bytes."""
     max_prints: int
+    pauses: Timeouts
+    """After which the output of a worker is read; see `OUTPUT_PAUSE`."""
 
 
 NO_SETTINGS = Raw()
@@ -74,6 +77,7 @@ class Conversation:
         self._worker = worker
         self._errand = errand
         self._on_compiled = on_compiled
+        self._pauses = terms.pauses
         self._assembly = Assembly(terms.result_limit)
         self._relay: Relay | None = None
         self._limit = terms.result_limit
@@ -104,13 +108,13 @@ class Conversation:
         self._may_compile = not compiled
         worker.watch(self._ended)
         self._go_on_reading()
-        listening = self._loop.call_later(OUTPUT_PAUSE, worker.output.listen)
+        self._pauses.set(worker.output.listen)
         try:
             await self._tell(compiled)
             return await self._outcome
         finally:
             self._is_over = True
-            listening.cancel()
+            self._pauses.stop(worker.output.listen)
             self._loop.remove_reader(worker.descriptor)
             worker.watch(None)
             if self._relay is not None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from runner.clock import Clock, SystemClock
+from runner.clock import Clock, SystemClock, Timeouts
 from runner.config import TaskRunnerConfig
 from runner.errors import SandboxFailed, TaskFailed
 from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, TaskRequest
 from runner.execution.sandbox.confinement.report import Report
-from runner.execution.sandbox.conversation import Conversation, Errand, NotStarted, Terms
+from runner.execution.sandbox.conversation import OUTPUT_PAUSE, Conversation, Errand, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.orders import order_for
@@ -55,7 +55,8 @@ class SandboxExecutor:
         self._python = python
         self._spawned = spawned
         self._clock = clock or SystemClock()
-        self._terms = Terms(payload_limit(config.max_payload_size), config.max_prints)
+        self._pauses = Timeouts(self._clock, OUTPUT_PAUSE)
+        self._terms = Terms(payload_limit(config.max_payload_size), config.max_prints, self._pauses)
         self._verdicts = Verdicts()
         self._pool: Pool | None = None
         self._folder: Folder | None = None
@@ -124,6 +125,7 @@ class SandboxExecutor:
         await to_the_end(self._end(), "ending the sandbox")
 
     async def _end(self) -> None:
+        self._pauses.stop_all()
         if self._pool is not None:
             await self._pool.close()
         if self._spawned is not None:

@@ -40,14 +40,21 @@ class WebSocketPeer:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes] = []
+        self._writing: asyncio.Handle | None = None
         self._goodbye: asyncio.Future[tuple[int, str]] = self._loop.create_future()
 
     def send(self, frame: bytes) -> None:
         """Send a text frame after those before it."""
-        if not self._unsent:
-            self._loop.call_soon(self._write)
         self._unsent.append(_text_header(len(frame)))
         self._unsent.append(frame)
+        if self._writing is None:
+            self._writing = self._loop.call_soon(self._write)
+
+    def heard(self) -> None:
+        """A message was heard. Those whom it has woken up may send something too, and have their turn first."""
+        if self._writing is not None:
+            self._writing.cancel()
+        self._writing = self._loop.call_soon(self._write)
 
     def close(self, code: int, why: str) -> None:
         """Close after what was sent before."""
@@ -62,8 +69,9 @@ class WebSocketPeer:
 
     def _write(self) -> None:
         """Write what is sent, unless the connection is closed or gone."""
+        self._writing = None
         unsent, self._unsent = self._unsent, []
-        if self._goodbye.done() or self._socket.closed or self._transport.is_closing():
+        if not unsent or self._goodbye.done() or self._socket.closed or self._transport.is_closing():
             return
         if sum(map(len, unsent)) <= WRITTEN_TOGETHER:
             self._transport.write(b"".join(unsent))
@@ -253,3 +261,4 @@ class EmbeddedBroker:
                     self.rules.receive(peer, b"")
                 else:
                     return
+                peer.heard()

@@ -7,86 +7,21 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from msgspec import Raw
 
 from runner.broker.admission import GrantTokens, RateLimit
 from runner.broker.limits import BrokerLimits, Violation
+from runner.broker.peer import CLOSE_TIMEOUT, WebSocketPeer
 from runner.broker.rules import TaskBroker
 from runner.broker.service import TaskService
 from runner.broker.tasks import RequestedTask
 from runner.clock import Clock, SystemClock
 
 MAX_AUTH_BODY = 16 * 1024
-CLOSE_TIMEOUT = 1.0
-"""How long a runner may take to answer our close, in seconds."""
-
-WRITTEN_TOGETHER = 64 * 1024
-"""Up to how many bytes frames are put together to be written: with more of them, copying costs more than a call."""
-
-
-class WebSocketPeer:
-    """The way to one runner, over a WebSocket of aiohttp's, in the order in which it was sent.
-
-    What is sent in one turn of the event loop is written by one call of the kernel: on one machine, that call does the
-    receiver's part as well and wakes it up, which costs more than all else that is done for a small frame.
-    """
-
-    def __init__(self, response: web.WebSocketResponse, transport: asyncio.WriteTransport) -> None:
-        """A way over an accepted WebSocket, aiohttp's `response`, and the `transport` that it is on."""
-        self._socket = response
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._unsent: list[bytes] = []
-        self._writing: asyncio.Handle | None = None
-        self._goodbye: asyncio.Future[tuple[int, str]] = self._loop.create_future()
-
-    def send(self, frame: bytes) -> None:
-        """Send a text frame after those before it."""
-        self._unsent.append(_text_header(len(frame)))
-        self._unsent.append(frame)
-        if self._writing is None:
-            self._writing = self._loop.call_soon(self._write)
-
-    def heard(self) -> None:
-        """A message was heard. Those whom it has woken up may send something too, and have their turn first."""
-        if self._writing is not None:
-            self._writing.cancel()
-        self._writing = self._loop.call_soon(self._write)
-
-    def close(self, code: int, why: str) -> None:
-        """Close after what was sent before."""
-        if not self._goodbye.done():
-            self._write()
-            self._goodbye.set_result((code, why))
-
-    async def closed(self) -> None:
-        """Close when `close()` was called, and wait for the runner's answer."""
-        code, why = await self._goodbye
-        await self._socket.close(code=code, message=why.encode())
-
-    def _write(self) -> None:
-        """Write what is sent, unless the connection is closed or gone."""
-        self._writing = None
-        unsent, self._unsent = self._unsent, []
-        if not unsent or self._goodbye.done() or self._socket.closed or self._transport.is_closing():
-            return
-        if sum(map(len, unsent)) <= WRITTEN_TOGETHER:
-            self._transport.write(b"".join(unsent))
-        else:
-            for part in unsent:
-                self._transport.write(part)
-
-
-def _text_header(size: int) -> bytes:
-    """What stands before a text of so many bytes in a WebSocket: a frame that is a whole message, without a mask."""
-    if size < 126:
-        return b"\x81" + size.to_bytes(1)
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2)
-    return b"\x81\x7f" + size.to_bytes(8)
 
 
 class EmbeddedBroker:
@@ -230,7 +165,7 @@ class EmbeddedBroker:
             return web.Response(status=status)
         response = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT,
-            heartbeat=self._limits.heartbeat_interval,
+            autoping=False,  # what pings by itself sets a timer anew with all that it hears
             max_msg_size=self._limits.max_payload_size,
             compress=False,
             decode_text=False,
@@ -238,27 +173,16 @@ class EmbeddedBroker:
         await response.prepare(request)
         if request.transport is None:
             return response  # gone already
-        peer = WebSocketPeer(response, request.transport)
+        peer = WebSocketPeer(response, request.transport, self._limits.heartbeat_interval)
         self._sockets.add(response)
         try:
             async with asyncio.TaskGroup() as group:
                 closing = group.create_task(peer.closed(), name="broker's close")
                 self.rules.connect(request.query["id"], peer)
-                await self._read(response, peer)
+                await peer.read(partial(self.rules.receive, peer))
                 closing.cancel()
         finally:
+            peer.forget()
             self._sockets.discard(response)
             self.rules.disconnect(peer)
         return response
-
-    async def _read(self, response: web.WebSocketResponse, peer: WebSocketPeer) -> None:
-        with contextlib.suppress(ConnectionError):  # pings are answered on the way, if the connection lets it
-            while True:
-                message = await response.receive()
-                if message.type is WSMsgType.TEXT:
-                    self.rules.receive(peer, message.data)
-                elif message.type is WSMsgType.BINARY:
-                    self.rules.receive(peer, b"")
-                else:
-                    return
-                peer.heard()

@@ -7,13 +7,13 @@ import base64
 import random
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import attrs
 from msgspec import Raw
 
 from runner.broker.service import TaskService
-from runner.clock import Alarm
 from runner.protocol.messages import NULL, DoneData
 
 
@@ -61,7 +61,8 @@ class EndOfTask:
     @classmethod
     def of(cls, data: DoneData) -> EndOfTask:
         """The end of a task that a runner has done."""
-        custom_data, static_data = (None if each == NULL else each for each in (data.custom_data, data.static_data))
+        custom_data = None if data.custom_data == NULL else data.custom_data
+        static_data = None if data.static_data == NULL else data.static_data
         return cls(TaskEnd.DONE, data.result, None, custom_data, static_data)
 
     @classmethod
@@ -79,12 +80,11 @@ class RequestedTask:
         settings: Raw,
         on_print: Callable[[Raw], None] | None,
         service: TaskService | None,
-        make_alarm: Callable[[Callable[[], None]], Alarm],
-        expired: Callable[[RequestedTask], None],
+        request_expired: Callable[[RequestedTask], None],
         window_elapsed: Callable[[RequestedTask], None],
         timed_out: Callable[[RequestedTask], None],
     ) -> None:
-        """A request that nobody has heard of yet. The last three are called when its clocks run out."""
+        """A request that nobody has heard of yet. The last three are called when its timeouts end."""
         self.task_id = ""
         self.task_type = task_type
         self.settings = settings
@@ -93,9 +93,9 @@ class RequestedTask:
         self.state = RequestState.WAITING
         self.deferrals = 0
         self.prints: list[Raw] = []
-        self.request_clock = make_alarm(lambda: expired(self))
-        self.window_clock = make_alarm(lambda: window_elapsed(self))
-        self.task_clock = make_alarm(lambda: timed_out(self))
+        self.request_expired = partial(request_expired, self)
+        self.window_elapsed = partial(window_elapsed, self)
+        self.timed_out = partial(timed_out, self)
         self._on_print = on_print
         self._ended = asyncio.Event()
         self._end: EndOfTask | None = None
@@ -115,8 +115,6 @@ class RequestedTask:
 
     def conclude(self, end: EndOfTask) -> None:
         """The task has ended."""
-        for clock in (self.request_clock, self.window_clock, self.task_clock):
-            clock.stop()
         for question in tuple(self.questions.values()):
             question.cancel()
         self.state = RequestState.ENDED

@@ -175,7 +175,7 @@ def _members(frame: Frame) -> Fields:
     Settings that cannot be read, such as those with a thousand levels, are split off as large ones are: it is known
     whose they are, so that the task fails because of them, at once. A frame that is ignored leaves it to its timeout.
     """
-    fields = _split(frame, longer_than=LARGE)
+    fields = _split(frame, longer_than=LARGE) if len(frame) > LARGE else None
     if fields is not None:
         return fields
     try:

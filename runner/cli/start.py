@@ -7,6 +7,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from runner.cli import complain
 from runner.cli.exit_codes import ExitCode
@@ -25,6 +26,12 @@ The first signal lets tasks finish within the graceful timeout; a second one end
 
 READ_BUFFERS = 1024**2
 """More than anything is read into, in bytes."""
+
+PLAIN = frozenset({"http", "ws"})
+"""How the URI of a broker begins that is spoken to without TLS."""
+
+CERTIFICATES = "SSL_CERT_FILE"
+"""The variable that tells OpenSSL where the certificates of authorities are."""
 
 
 class _Help(argparse.Action):
@@ -74,7 +81,7 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         _use_the_time(arguments, config)
-        with _uncollected():
+        with _uncollected(), _uncertified(config):
             from runner.cli.serving import serve  # most of the program
         return serve(config, arguments)
     except ConfigurationError as error:
@@ -102,6 +109,28 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _uncertified(config: TaskRunnerConfig) -> Iterator[None]:
+    """No certificates of authorities read while modules are imported, where the broker's has none to be checked.
+
+    aiohttp makes its context for TLS as it is imported, which reads all that the machine has: a fifth of the time of
+    the import. Nothing but the broker is spoken to by aiohttp here. That context trusts nobody: whoever uses it after
+    all, is refused.
+    """
+    if urlsplit(config.task_broker_uri).scheme not in PLAIN:
+        yield
+        return
+    kept = os.environ.get(CERTIFICATES)
+    os.environ[CERTIFICATES] = os.devnull
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ[CERTIFICATES]
+        else:
+            os.environ[CERTIFICATES] = kept
 
 
 def _use_the_time(arguments: argparse.Namespace, config: TaskRunnerConfig) -> None:

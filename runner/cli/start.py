@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from runner.cli import complain
+from runner.cli import complain, uncollected
 from runner.cli.exit_codes import ExitCode
 from runner.cli.parent import Parent
 from runner.clock import SystemClock
@@ -81,9 +80,11 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         _use_the_time(arguments, config)
-        with _uncollected(), _uncertified(config):
-            from runner.cli.serving import serve  # most of the program
-        return serve(config, arguments)
+        with uncollected(), _uncertified(config):
+            from runner.cli.serving import executor_of, serve  # most of the program
+
+            executor = executor_of(config, arguments)  # and some more
+        return serve(config, executor)
     except ConfigurationError as error:
         complain(*error.problems)
         return ExitCode.USAGE
@@ -95,20 +96,6 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     finally:
         if arguments.zygote is not None:
             arguments.zygote.give_up()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage collector while modules are imported, in which it finds next to nothing, nor later for what they are.
-
-    It takes a twelfth of the time of the import, and a look at all of them stops the event loop for ten milliseconds.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from runner.cli import complain, uncollected
 from runner.cli.exit_codes import ExitCode
-from runner.cli.parent import Parent
-from runner.clock import SystemClock
+from runner.cli.parent import Parent, now
 from runner.config import TaskRunnerConfig
 from runner.errors import AuthenticationFailed, ConfigurationError, RunnerError
 
@@ -58,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run a task runner that the environment configures."""
-    began = SystemClock().now()
+    began = now()
     _keep_buffers_at_hand()
     parent = Parent.of(os.environ)
     code = _run(arguments, parent)

@@ -7,7 +7,6 @@ import base64
 import random
 from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from typing import Any
 
 import attrs
@@ -93,19 +92,20 @@ class RequestedTask:
         self.state = RequestState.WAITING
         self.deferrals = 0
         self.prints: list[Raw] = []
-        self.request_expired = partial(request_expired, self)
-        self.window_elapsed = partial(window_elapsed, self)
-        self.timed_out = partial(timed_out, self)
+        self._request_expired = request_expired
+        self._window_elapsed = window_elapsed
+        self._timed_out = timed_out
         self._on_print = on_print
-        self._ended = asyncio.Event()
+        self._waiters: list[asyncio.Future[EndOfTask]] = []
         self._end: EndOfTask | None = None
 
     async def end(self) -> EndOfTask:
         """Wait for the end of the task."""
-        await self._ended.wait()
-        if self._end is None:
-            raise AssertionError("conclude() sets the end before it tells of it")
-        return self._end
+        if self._end is not None:
+            return self._end
+        waiter: asyncio.Future[EndOfTask] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
 
     def printed(self, arguments: Raw) -> None:
         """The code has printed."""
@@ -113,10 +113,25 @@ class RequestedTask:
         if self._on_print is not None:
             self._on_print(arguments)
 
+    def request_expired(self) -> None:
+        """It was not matched in time."""
+        self._request_expired(self)
+
+    def window_elapsed(self) -> None:
+        """The runner that it was matched with has not answered in time."""
+        self._window_elapsed(self)
+
+    def timed_out(self) -> None:
+        """It has run for too long."""
+        self._timed_out(self)
+
     def conclude(self, end: EndOfTask) -> None:
         """The task has ended."""
         for question in tuple(self.questions.values()):
             question.cancel()
         self.state = RequestState.ENDED
         self._end = end
-        self._ended.set()
+        for waiter in self._waiters:
+            if not waiter.done():  # whoever waited may have been cancelled
+                waiter.set_result(end)
+        self._waiters.clear()

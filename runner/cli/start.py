@@ -99,11 +99,11 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
 
 @contextmanager
 def _uncertified(config: TaskRunnerConfig) -> Iterator[None]:
-    """No certificates of authorities read while modules are imported, where the broker's has none to be checked.
+    """No file of certificates read while modules are imported, where the broker has no certificate to be checked.
 
-    aiohttp makes its context for TLS as it is imported, which reads all that the machine has: a fifth of the time of
-    the import. Nothing but the broker is spoken to by aiohttp here. That context trusts nobody: whoever uses it after
-    all, is refused.
+    aiohttp makes its context for TLS as it is imported, and that reads all authorities that the machine has: a fifth of
+    the time of the import. Nothing but the broker is spoken to by aiohttp here. Should anything be after all, that
+    context knows fewer authorities than it might, never more.
     """
     if urlsplit(config.task_broker_uri).scheme not in PLAIN:
         yield

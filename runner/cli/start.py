@@ -79,10 +79,10 @@ def _run(arguments: argparse.Namespace, parent: Parent) -> ExitCode:
     try:
         config = parent.adapt(TaskRunnerConfig.from_env(os.environ))
         _use_the_time(arguments, config)
-        with uncollected(), _uncertified(config):
-            from runner.cli.serving import executor_of, serve  # most of the program
-
-            executor = executor_of(config, arguments)  # and some more
+        with uncollected():
+            with _uncertified(config):
+                from runner.cli.serving import executor_of, serve  # most of the program
+            executor = executor_of(config, arguments)  # which imports the rest
         return serve(config, executor)
     except ConfigurationError as error:
         complain(*error.problems)

@@ -10,6 +10,7 @@ Every failure is a `MalformedMessage` with a reason for people, which never cont
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, NoReturn, TypeVar, get_type_hints
@@ -46,6 +47,7 @@ _LARGE_FIELDS = {
     _begins("broker:tasksettings", "taskId", large="settings"): "settings",
     _begins("broker:rpcresponse", "taskId", "callId", "status", large="data"): "data",
     _begins("broker:taskdataresponse", "taskId", "requestId", large="data"): "data",
+    _begins("runner:taskdone", "taskId", large="data"): "data",
 }
 """Of each message whose last field may be large: how n8n writes it up to the value of that field, and its name."""
 
@@ -324,6 +326,21 @@ def wire_name(name: str) -> str:
 def payload_limit(max_payload_size: int) -> int:
     """The largest result that can be sent, in bytes, when no message may be larger than `max_payload_size`."""
     return max(1, min(max_payload_size, STRING_CEILING) - ENVELOPE_SIZE)
+
+
+def check_utf8(document: Frame) -> None:
+    """See that bytes are UTF-8, a piece at a time: as one text, they would need memory of their own.
+
+    Raises:
+        UnicodeDecodeError: they are not.
+    """
+    if len(document) <= LARGE:
+        str(document, "utf-8")
+        return
+    view, start = memoryview(document), 0
+    while start < len(view):
+        end = start + LARGE
+        start += codecs.utf_8_decode(view[start:end], "strict", end >= len(view))[1]
 
 
 def check_json(document: Frame, limit: int) -> Raw:

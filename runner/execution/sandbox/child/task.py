@@ -90,7 +90,7 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
-        run, given, as_item = self._code.run, self._given, results.of_one_item
+        run, given, as_item = self._code.run_often(), self._given, results.of_one_item
         outputs: list[Any] = []
         indexes: list[int] = []
         for index, item in enumerate(self._settings["items"]):

@@ -53,7 +53,7 @@ async def prepare(executor: SandboxExecutor, text: str, items: list[Any]) -> boo
 
 @pytest.mark.parametrize(
     ("text", "items"),
-    [("return []", FILLER), ("return [{'filler': 'x' * 100_000}]", [])],
+    [("return []", FILLER), ("return [{'filler': 'x' * 200_000}]", [])],
     ids=["settings", "result"],
 )
 async def test_a_large_task_has_the_workers_after_it_prepared(text: str, items: list[Any]) -> None:

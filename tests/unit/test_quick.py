@@ -242,6 +242,21 @@ def test_to_write_takes_little_memory_whatever_is_to_be_written(values: list[Any
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("count", [0, 1, 65, 255, 256, 511, 512, 5000])
+@pytest.mark.parametrize("element", [{"a": "é"}, "x" * 128, "x" * 200, b"bytes", 1, {}, [[]], "[{"], ids=repr)
+def test_a_list_is_written_as_a_whole_if_it_fits_into_a_part(element: Any, count: int) -> None:
+    values = [element] * count
+    document = quick.whole(values)
+    expected = to_json(values)
+    brackets = expected.count(b"[") + expected.count(b"{")
+    if document is not None:
+        assert document == expected
+        assert len(document) <= parts.PART_LIMIT
+        assert brackets <= parts.MOST_BRACKETS
+    elif element != b"bytes" and count:
+        assert len(expected) > parts.PART_LIMIT * 0.95 or brackets > parts.MOST_BRACKETS or count >= parts.MOST_BRACKETS
+
+
 def count_of_slices(value: Any) -> tuple[int, int]:
     """How many slices of a result are written quickly, and how many are tried."""
     tried: list[bytes | None] = []

@@ -26,7 +26,7 @@ from runner.scope import to_the_end
 
 log = logging.getLogger(__name__)
 
-LARGE = 32 * 1024
+LARGE = 48 * 1024
 """From how many bytes on a task, its settings and its result, is large: a worker that is prepared for it saves half a
 millisecond, and the fork of every other one then takes some 50 microseconds longer."""
 

@@ -108,6 +108,14 @@ def written(values: Any) -> bytes | None:
             return None
 
 
+def whole(values: list[Any]) -> bytes | None:
+    """A list as JSON, if that fits into one part; None if not, or if it has to be written by `encoding`."""
+    document = written(values) if loaded and len(values) < parts.MOST_BRACKETS else None
+    if not document or len(document) > parts.PART_LIMIT - 2 or parts.brackets_in(document) >= parts.MOST_BRACKETS:
+        return None
+    return b"[%b]" % document
+
+
 def _is_plain(values: Any) -> bool:
     """Whether there is nothing but what JSON has in values that were just written, which bounds how many there are.
 

@@ -34,7 +34,7 @@ from runner.execution.sandbox.language.imports import is_allowed
 from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.policy import Policy
 
-LARGE = 16384
+LARGE = 65536
 """From how many bytes on the settings of a task are read quickly if they can be, and are more than garbage collection
 should look through."""
 

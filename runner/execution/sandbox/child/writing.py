@@ -81,7 +81,9 @@ class ResultWriter:
             BadResult: it cannot be written; see `encoding.to_json`.
             Exception: whatever the methods of a value raise.
         """
-        encoded = _encoded(value)
+        is_long = type(value) is list and len(value) > 4 * FIRST_SLICE  # or else to begin quickly takes longer
+        whole = quick.whole(value) if is_long else None
+        encoded = _encoded(value) if whole is None else (whole, 0)
         if encoded is None:
             self._take_apart(value)
         else:

@@ -10,7 +10,7 @@ from tables import rows
 from runner.broker.limits import BrokerLimits
 from runner.connection.failures import STATUS_MEANINGS
 from runner.connection.websocket import CLOSE_REASONS
-from runner.protocol.codec import wire_name
+from runner.protocol.forms import wire_name
 from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, FUNCTIONS, METHOD_NOT_ALLOWED, DoneData, RejectReason
 
 INTRODUCTION = """# The messages

@@ -49,7 +49,7 @@ class Scope:
         """An empty scope. `on_crash` hears of every exception that a coroutine did not handle itself."""
         self._on_crash = on_crash
         # in the order in which they were started, which is the order in which they are cancelled
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks: dict[asyncio.Task[None], Callable[[], None] | None] = {}
         self._cancelled = False
 
     def __contains__(self, task: object) -> bool:
@@ -60,8 +60,14 @@ class Scope:
         """How many coroutines have not ended yet."""
         return len(self._tasks)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Start a coroutine that this scope owns. `name` is for people who read tracebacks.
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], name: str, on_end: Callable[[], None] | None = None
+    ) -> asyncio.Task[None]:
+        """Start a coroutine that this scope owns.
+
+        Parameters:
+            name: for people who read tracebacks.
+            on_end: called when it has ended, in whichever way, and has left the scope.
 
         Raises:
             RuntimeError: the scope was cancelled; the coroutine is closed without having run.
@@ -70,17 +76,17 @@ class Scope:
             coroutine.close()
             raise RuntimeError(f"{name} was to start in a scope that has been cancelled")
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks[task] = None
+        self._tasks[task] = on_end
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        if task.cancelled():
-            return
-        error = task.exception()
+        on_end = self._tasks.pop(task, None)
+        error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._on_crash(task.get_name(), error)
+        if on_end is not None:
+            on_end()
 
     async def join(self) -> None:
         """Wait until all coroutines have ended by themselves, those started meanwhile included."""

@@ -219,24 +219,16 @@ def _engine(table: Table[Any, Any, Any]) -> _Engine:
     return engine
 
 
-@attrs.frozen
-class _Move:
-    """What the engine makes of an event: the state that it leads to, and the effects that its callbacks issued."""
-
-    after: Any
-    leaving: tuple[Any, ...]
-    entering: tuple[Any, ...]
-
-
 @functools.cache
-def _move(table: Table[Any, Any, Any], before: Enum, event: Enum) -> _Move | None:
-    """What the engine of a table makes of an event in a state; nothing if it does not take it."""
+def _step(table: Table[Any, Any, Any], before: Enum, event: Enum) -> Step[Any, Any, Any]:
+    """What the engine of a table makes of an event in a state. It is always the same, but for why it was fired."""
     subject = _Subject(before)
     try:
         _engine(table).events[event.name].trigger(subject)
     except MachineError:
-        return None
-    return _Move(subject.state, (*subject.leaving, *subject.crossing), tuple(subject.entering))
+        return Step(event, before, before, Outcome.IGNORED)
+    leaving, entering = (*subject.leaving, *subject.crossing), tuple(subject.entering)
+    return Step(event, before, subject.state, Outcome.TAKEN, "", leaving, entering)
 
 
 class Lifecycle(DrawableMachine, Generic[S, E, F]):
@@ -271,12 +263,9 @@ class Lifecycle(DrawableMachine, Generic[S, E, F]):
         return step
 
     def _step(self, event: E, why: str) -> Step[S, E, F]:
-        before = self._state
-        move = _move(self.table, before, event)
-        if move is None:
-            return Step(event, before, before, Outcome.IGNORED, why)
-        self._state = move.after
-        return Step(event, before, move.after, Outcome.TAKEN, why, move.leaving, move.entering)
+        step = _step(self.table, self._state, event)
+        self._state = step.after
+        return attrs.evolve(step, why=why) if why else step
 
     def _drawn(self, current: bool, path: bool) -> tuple[Table[S, E, F], S | None, tuple[Entry, ...]]:
         if path and self.journal is None:

@@ -37,7 +37,7 @@ from runner.broker.limits import (
 from runner.broker.runners import ConnectedRunner, Offer, Peer
 from runner.broker.service import TaskService
 from runner.broker.tasks import EndOfTask, RequestedTask, RequestState, TaskEnd, new_task_id
-from runner.clock import Alarm, Clock
+from runner.clock import Alarm, Clock, Timeouts
 from runner.protocol.codec import STRING_CEILING, MalformedMessage, check_utf8, decode_runner_message, encode
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
@@ -82,6 +82,9 @@ class TaskBroker:
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._requests = Timeouts(clock, self.limits.request_timeout)
+        self._windows = Timeouts(clock, self.limits.accept_timeout)
+        self._runs = Timeouts(clock, self.limits.task_timeout)
         self.desk = Desk(self._send, self._violation, self._give_up)
         self._handlers: dict[type[RunnerMessage], Callable[[ConnectedRunner, Any], None]] = {
             Info: self._on_info,
@@ -124,21 +127,14 @@ class TaskBroker:
             service: serves what the code asks for; without one, data is null and every call fails.
         """
         task = RequestedTask(
-            task_type,
-            settings,
-            on_print,
-            service,
-            lambda callback: Alarm(self._clock, callback),
-            self._request_expired,
-            self._window_elapsed,
-            self._task_timed_out,
+            task_type, settings, on_print, service, self._request_expired, self._window_elapsed, self._task_timed_out
         )
         if self.draining:
             task.conclude(EndOfTask.without_runner(TaskEnd.DRAINING))
             return task
         self._busy += 1
         self._idle.clear()
-        task.request_clock.set(self.limits.request_timeout)
+        self._requests.set(task.request_expired)
         self._queue.append(task)
         self._match()
         return task
@@ -168,6 +164,8 @@ class TaskBroker:
         running = [task for runner in self._runners.values() for task in runner.tasks.values()]
         for task in (*self._queue, *running):
             self._conclude(task, EndOfTask.without_runner(TaskEnd.DRAINING))
+        for timeouts in (self._requests, self._windows, self._runs):
+            timeouts.stop_all()
 
     # The transport's side
 
@@ -245,6 +243,8 @@ class TaskBroker:
 
     def _match(self) -> None:
         """Match requests with offers, both in the order in which they came."""
+        if not self._queue:
+            return
         now = self._clock.now()
         for task in tuple(self._queue):
             for runner in self._runners.values():
@@ -259,13 +259,13 @@ class TaskBroker:
         task.task_id = new_task_id(self._entropy)
         runner.tasks[task.task_id] = task
         task.state = RequestState.MATCHED
-        task.window_clock.set(self.limits.accept_timeout)
+        self._windows.set(task.window_elapsed)
         self._send(runner, TaskOfferAccept(task.task_id, offer_id))
 
     def _requeue(self, task: RequestedTask) -> None:
         """Put a request back to the head of the queue."""
         self._forget_runner(task)
-        task.window_clock.stop()
+        self._windows.stop(task.window_elapsed)
         task.state = RequestState.WAITING
         self._queue.insert(0, task)
 
@@ -285,9 +285,9 @@ class TaskBroker:
         task = self._matched(runner, message.task_id, "an acceptance")
         if task is not None:
             task.state = RequestState.RUNNING
-            task.request_clock.stop()
-            task.window_clock.stop()
-            task.task_clock.set(self.limits.task_timeout)
+            self._requests.stop(task.request_expired)
+            self._windows.stop(task.window_elapsed)
+            self._runs.set(task.timed_out)
             self._send(runner, TaskSettings(task.task_id, task.settings))
 
     def _on_rejected(self, runner: ConnectedRunner, message: TaskRejected) -> None:
@@ -303,7 +303,7 @@ class TaskBroker:
         self._requeue(task)
         task.deferrals += 1
         if task.deferrals <= MAX_DEFERRALS:
-            task.request_clock.set(self.limits.request_timeout)
+            self._requests.set(task.request_expired)
 
     # What a running task says
 
@@ -383,8 +383,11 @@ class TaskBroker:
 
     def _conclude(self, task: RequestedTask, end: EndOfTask) -> None:
         self._forget_runner(task)
-        if task in self._queue:
+        if task.state is RequestState.WAITING:
             self._queue.remove(task)
+        self._requests.stop(task.request_expired)
+        self._windows.stop(task.window_elapsed)
+        self._runs.stop(task.timed_out)
         task.conclude(end)
         self._busy -= 1
         if self._busy == 0:

@@ -7,49 +7,21 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import web
 from msgspec import Raw
 
 from runner.broker.admission import GrantTokens, RateLimit
 from runner.broker.limits import BrokerLimits, Violation
+from runner.broker.peer import CLOSE_TIMEOUT, WebSocketPeer
 from runner.broker.rules import TaskBroker
 from runner.broker.service import TaskService
 from runner.broker.tasks import RequestedTask
 from runner.clock import Clock, SystemClock
 
 MAX_AUTH_BODY = 16 * 1024
-CLOSE_TIMEOUT = 1.0
-"""How long a runner may take to answer our close, in seconds."""
-
-
-class WebSocketPeer:
-    """The way to one runner, over aiohttp: one writer, in order."""
-
-    def __init__(self, response: web.WebSocketResponse) -> None:
-        """A way over an accepted WebSocket, aiohttp's `response`."""
-        self._socket = response
-        self._queue: asyncio.Queue[bytes | tuple[int, str]] = asyncio.Queue()
-
-    def send(self, frame: bytes) -> None:
-        """Send a text frame after those before it."""
-        self._queue.put_nowait(frame)
-
-    def close(self, code: int, why: str) -> None:
-        """Close after what was sent before."""
-        self._queue.put_nowait((code, why))
-
-    async def write(self) -> None:
-        """Write what is sent, until the connection is closed or gone."""
-        while True:
-            item = await self._queue.get()
-            if isinstance(item, tuple):
-                code, why = item
-                await self._socket.close(code=code, message=why.encode())
-                return
-            with contextlib.suppress(ConnectionError):
-                await self._socket.send_frame(item, WSMsgType.TEXT)
 
 
 class EmbeddedBroker:
@@ -193,30 +165,24 @@ class EmbeddedBroker:
             return web.Response(status=status)
         response = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT,
-            heartbeat=self._limits.heartbeat_interval,
+            autoping=False,  # what pings by itself sets a timer anew with all that it hears
             max_msg_size=self._limits.max_payload_size,
             compress=False,
             decode_text=False,
         )
         await response.prepare(request)
-        peer = WebSocketPeer(response)
+        if request.transport is None:
+            return response  # gone already
+        peer = WebSocketPeer(response, request.transport, self._limits.heartbeat_interval)
         self._sockets.add(response)
         try:
             async with asyncio.TaskGroup() as group:
-                writer = group.create_task(peer.write(), name="broker's writer")
+                closing = group.create_task(peer.closed(), name="broker's close")
                 self.rules.connect(request.query["id"], peer)
-                await self._read(response, peer)
-                writer.cancel()
+                await peer.read(partial(self.rules.receive, peer))
+                closing.cancel()
         finally:
+            peer.forget()
             self._sockets.discard(response)
             self.rules.disconnect(peer)
         return response
-
-    async def _read(self, response: web.WebSocketResponse, peer: WebSocketPeer) -> None:
-        message: WSMessage
-        with contextlib.suppress(ConnectionError):  # pings are answered on the way, if the connection lets it
-            async for message in response:
-                if message.type is WSMsgType.TEXT:
-                    self.rules.receive(peer, message.data)
-                elif message.type is WSMsgType.BINARY:
-                    self.rules.receive(peer, b"")

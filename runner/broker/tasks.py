@@ -13,7 +13,6 @@ import attrs
 from msgspec import Raw
 
 from runner.broker.service import TaskService
-from runner.clock import Alarm
 from runner.protocol.messages import NULL, DoneData
 
 
@@ -61,7 +60,8 @@ class EndOfTask:
     @classmethod
     def of(cls, data: DoneData) -> EndOfTask:
         """The end of a task that a runner has done."""
-        custom_data, static_data = (None if each == NULL else each for each in (data.custom_data, data.static_data))
+        custom_data = None if data.custom_data == NULL else data.custom_data
+        static_data = None if data.static_data == NULL else data.static_data
         return cls(TaskEnd.DONE, data.result, None, custom_data, static_data)
 
     @classmethod
@@ -79,12 +79,11 @@ class RequestedTask:
         settings: Raw,
         on_print: Callable[[Raw], None] | None,
         service: TaskService | None,
-        make_alarm: Callable[[Callable[[], None]], Alarm],
-        expired: Callable[[RequestedTask], None],
+        request_expired: Callable[[RequestedTask], None],
         window_elapsed: Callable[[RequestedTask], None],
         timed_out: Callable[[RequestedTask], None],
     ) -> None:
-        """A request that nobody has heard of yet. The last three are called when its clocks run out."""
+        """A request that nobody has heard of yet. The last three are called when its timeouts end."""
         self.task_id = ""
         self.task_type = task_type
         self.settings = settings
@@ -93,19 +92,20 @@ class RequestedTask:
         self.state = RequestState.WAITING
         self.deferrals = 0
         self.prints: list[Raw] = []
-        self.request_clock = make_alarm(lambda: expired(self))
-        self.window_clock = make_alarm(lambda: window_elapsed(self))
-        self.task_clock = make_alarm(lambda: timed_out(self))
+        self._request_expired = request_expired
+        self._window_elapsed = window_elapsed
+        self._timed_out = timed_out
         self._on_print = on_print
-        self._ended = asyncio.Event()
+        self._waiters: list[asyncio.Future[EndOfTask]] = []
         self._end: EndOfTask | None = None
 
     async def end(self) -> EndOfTask:
         """Wait for the end of the task."""
-        await self._ended.wait()
-        if self._end is None:
-            raise AssertionError("conclude() sets the end before it tells of it")
-        return self._end
+        if self._end is not None:
+            return self._end
+        waiter: asyncio.Future[EndOfTask] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
 
     def printed(self, arguments: Raw) -> None:
         """The code has printed."""
@@ -113,12 +113,25 @@ class RequestedTask:
         if self._on_print is not None:
             self._on_print(arguments)
 
+    def request_expired(self) -> None:
+        """It was not matched in time."""
+        self._request_expired(self)
+
+    def window_elapsed(self) -> None:
+        """The runner that it was matched with has not answered in time."""
+        self._window_elapsed(self)
+
+    def timed_out(self) -> None:
+        """It has run for too long."""
+        self._timed_out(self)
+
     def conclude(self, end: EndOfTask) -> None:
         """The task has ended."""
-        for clock in (self.request_clock, self.window_clock, self.task_clock):
-            clock.stop()
         for question in tuple(self.questions.values()):
             question.cancel()
         self.state = RequestState.ENDED
         self._end = end
-        self._ended.set()
+        for waiter in self._waiters:
+            if not waiter.done():  # whoever waited may have been cancelled
+                waiter.set_result(end)
+        self._waiters.clear()

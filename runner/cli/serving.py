@@ -21,7 +21,7 @@ from runner.observe.stalls import StallWatch
 from runner.task_runner import TaskRunner
 
 
-def serve(config: TaskRunnerConfig, arguments: argparse.Namespace) -> ExitCode:
+def serve(config: TaskRunnerConfig, executor: Executor) -> ExitCode:
     """Run a task runner to its end.
 
     Raises:
@@ -29,12 +29,12 @@ def serve(config: TaskRunnerConfig, arguments: argparse.Namespace) -> ExitCode:
     """
     with Outlet(sys.stdout) as outlet:
         configure_logging(config.log_level, outlet, form=config.log_format, has_colours=not config.no_color)
-        runner = TaskRunner(config, executor=_executor(config, arguments))
+        runner = TaskRunner(config, executor=executor)
         with StallWatch(runner.note_stall) as watch, asyncio.Runner(loop_factory=watch.new_loop) as loop:
             return loop.run(_serve(runner, outlet))
 
 
-def _executor(config: TaskRunnerConfig, arguments: argparse.Namespace) -> Executor:
+def executor_of(config: TaskRunnerConfig, arguments: argparse.Namespace) -> Executor:
     """What runs the tasks, as the command line says.
 
     Raises:

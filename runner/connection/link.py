@@ -47,18 +47,22 @@ class Link:
         self._scope.spawn(self._read(on_frame, on_lost), f"reader of connection {self.number}")
         self._scope.spawn(self._write(on_lost), f"writer of connection {self.number}")
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Start a coroutine that ends with this connection at the latest."""
-        return self._scope.spawn(coroutine, name)
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], name: str, on_end: Callable[[], None] | None = None
+    ) -> asyncio.Task[None]:
+        """Start a coroutine that ends with this connection at the latest; `on_end` is called when it has."""
+        return self._scope.spawn(coroutine, name, on_end)
 
     def send(self, message: RunnerMessage) -> None:
         """Send a message after all those before it; drop it if the connection is gone."""
         if not self._alive:
             self._counters.add(Count.SENDS_DROPPED)
             return
-        self._unsent.append(encode(message))
-        self._all_sent.clear()
-        self._something_unsent.set()
+        frame = encode(message)
+        if not self._unsent:
+            self._all_sent.clear()
+            self._something_unsent.set()
+        self._unsent.append(frame)
 
     @property
     def has_unsent(self) -> bool:

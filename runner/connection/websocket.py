@@ -51,14 +51,14 @@ class BrokerSocket:
             ConnectionLost: there will be no more frames.
         """
         message = await self._socket.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            frame: bytes = message.data
+            return frame
         if message.type is aiohttp.WSMsgType.PING:
             await self._answer(message.data)
             return SignOfLife.HEARTBEAT
         if message.type is aiohttp.WSMsgType.PONG:
             return SignOfLife.HEARTBEAT
-        if message.type is aiohttp.WSMsgType.TEXT:
-            frame: bytes = message.data
-            return frame
         if message.type is aiohttp.WSMsgType.BINARY:
             return None
         raise self._lost(message.type, message.data, message.extra)

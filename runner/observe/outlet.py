@@ -39,7 +39,10 @@ class Outlet(io.TextIOBase):
         self._file = stream.fileno()
         self._most_held = most_held
         self._patience = patience
-        self._changed = threading.Condition()
+        self._room = select.poll()
+        self._room.register(self._file, select.POLLOUT)
+        self._lock = threading.RLock()  # what is logged by a destructor may come in the middle of another line
+        self._changed = threading.Condition(self._lock)
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._untold = 0
@@ -72,7 +75,7 @@ class Outlet(io.TextIOBase):
     def write(self, text: str) -> int:
         """Have a text written before long, all of it or nothing. Never waits, and raises nothing."""
         data = text.encode("utf-8", "backslashreplace")  # half characters of other people's texts too
-        with self._changed:
+        with self._lock:
             if not self._held_bytes:
                 data = self._written_at_once(data)
             is_full = self._held_bytes and self._held_bytes + len(data) > self._most_held
@@ -88,7 +91,7 @@ class Outlet(io.TextIOBase):
     def _written_at_once(self, data: bytes) -> bytes:
         """What is left of a text, once as much is written as there is room for."""
         try:
-            while data and not self._is_broken and select.select((), (self._file,), (), 0)[1]:
+            while data and not self._is_broken and self._room.poll(0):
                 data = data[os.write(self._file, data[: select.PIPE_BUF]) :]  # so much fits in a pipe that takes any
         except OSError:  # whoever read it has gone
             self._is_broken = True

@@ -5,6 +5,9 @@ Reading is one pass over the envelope: large fields stay the bytes they are. msg
 standard library, whose output has them escaped. Both take time in proportion to the frame, on the event loop: of the
 messages that may be large, the large field is not read at all.
 
+What is plain is read and written in one call of msgspec, which is told the form of each class. All else, and what is
+wrong with it, is found out field by field.
+
 Every failure is a `MalformedMessage` with a reason for people, which never contains what the message said.
 """
 
@@ -19,7 +22,8 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from runner.protocol.messages import FROM_BROKER, FROM_RUNNER, NULL, BrokerMessage, RunnerMessage
+from runner.protocol.forms import SIDES, WIRE_TYPES, form_of, reader_from, reader_of, wire_name
+from runner.protocol.messages import NULL, BrokerMessage, RunnerMessage
 
 Frame = bytes | bytearray | memoryview
 Fields = dict[str, Raw]
@@ -47,7 +51,6 @@ _LARGE_FIELDS = {
     _begins("broker:tasksettings", "taskId", large="settings"): "settings",
     _begins("broker:rpcresponse", "taskId", "callId", "status", large="data"): "data",
     _begins("broker:taskdataresponse", "taskId", "requestId", large="data"): "data",
-    _begins("runner:taskdone", "taskId", large="data"): "data",
 }
 """Of each message whose last field may be large: how n8n writes it up to the value of that field, and its name."""
 
@@ -77,7 +80,6 @@ class _Field:
 _ENVELOPE: msgspec.json.Decoder[Fields] = msgspec.json.Decoder(Fields)
 _KNOWN_FIELDS: dict[type, tuple[_Field, ...]] = {}
 _ENCODER = msgspec.json.Encoder()
-_WIRE_TYPES: dict[type, str] = {cls: name for table in (FROM_BROKER, FROM_RUNNER) for name, cls in table.items()}
 
 
 def decode_broker_message(frame: Frame) -> BrokerMessage:
@@ -87,12 +89,14 @@ def decode_broker_message(frame: Frame) -> BrokerMessage:
         UnknownMessage: the type is not in the protocol.
         MalformedMessage: the frame is no message.
     """
-    return _decode(frame, FROM_BROKER)
+    message: BrokerMessage = _decode(frame, "broker")
+    return message
 
 
 def decode_runner_message(frame: Frame) -> RunnerMessage:
     """The message of a runner that is in `frame`. Raises what `decode_broker_message` raises."""
-    return _decode(frame, FROM_RUNNER)
+    message: RunnerMessage = _decode(frame, "runner")
+    return message
 
 
 def encode(message: BrokerMessage | RunnerMessage) -> bytes:
@@ -101,10 +105,11 @@ def encode(message: BrokerMessage | RunnerMessage) -> bytes:
     Raises:
         ValueError, TypeError, OverflowError: a value cannot be written as JSON, which is a bug of the caller.
     """
-    members = {"type": _WIRE_TYPES[type(message)], **_wire_members(message)}
+    cls: type = type(message)
     try:
-        return _ENCODER.encode(members)
+        return _ENCODER.encode(msgspec.convert(message, form_of(cls), from_attributes=True))
     except UnicodeEncodeError:
+        members = {"type": WIRE_TYPES[cls], **_wire_members(message)}
         return _ENCODER.encode(_without_surrogates(members))
 
 
@@ -130,7 +135,27 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def _decode(frame: Frame, table: dict[str, type[M]]) -> M:
+def decode_as(cls: type[M], document: Frame) -> M:
+    """An attrs class read from a JSON object; members that it does not know are ignored.
+
+    Raises:
+        MalformedMessage: it is no JSON object, or a field is missing or is of the wrong type.
+    """
+    kind: type = cls
+    try:
+        return msgspec.convert(reader_of(kind).decode(document), cls, from_attributes=True)
+    except (ValueError, RecursionError):
+        return decode_fields(decode_object(document), cls)
+
+
+def _decode(frame: Frame, side: str) -> Any:
+    table = SIDES[side]
+    if side == "runner" or len(frame) <= LARGE:  # what a broker hears is read as a whole, by one who has the time
+        try:
+            form = reader_from(side).decode(frame)
+            return msgspec.convert(form, table[form.__struct_config__.tag], from_attributes=True)
+        except (ValueError, RecursionError):
+            pass  # read slowly, it may be a message all the same
     fields = _members(frame)
     kind = fields.get("type")
     if kind is None:
@@ -151,7 +176,7 @@ def _members(frame: Frame) -> Fields:
     Settings that cannot be read, such as those with a thousand levels, are split off as large ones are: it is known
     whose they are, so that the task fails because of them, at once. A frame that is ignored leaves it to its timeout.
     """
-    fields = _split(frame, longer_than=LARGE)
+    fields = _split(frame, longer_than=LARGE) if len(frame) > LARGE else None
     if fields is not None:
         return fields
     try:
@@ -315,12 +340,6 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
         )
         for attribute in attrs.fields(cls)
     )
-
-
-def wire_name(name: str) -> str:
-    """`task_id` as it is written on the wire: `taskId`."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def payload_limit(max_payload_size: int) -> int:

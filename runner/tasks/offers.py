@@ -7,6 +7,7 @@ The rules, and where they come from:
   offers of many runners do not expire in step. We honour an offer for a moment longer than we said, because an
   accept may be on its way.
 - The offers of one runner do expire in step, in two halves: an idle runner wakes up for each half, not for each slot.
+  Those of slots that were busy meanwhile come round a little faster, until they meet a half that lacks them.
   From the end of an offer to the end of that moment its slot is not on offer, and never are all of them in that state.
 - A broker that gave up waiting for our answer to an accept throws away *all* our offers without saying so, other
   than by the reason of the `broker:taskcancel`. The book is then emptied and everything is offered afresh. Where
@@ -128,10 +129,12 @@ class Offers:
         if self._holding:
             return  # the alarm is about to ring
         if self._making:
-            for _ in range(self._free_slots() - len(self._open)):
+            missing = self._free_slots() - len(self._open)
+            for _ in range(missing):
                 self._offer()
+            if missing > 0:
+                self._set_alarm()
             self._covered_at = self._clock.now()
-        self._set_alarm()
 
     def take(self, offer_id: str) -> str | None:
         """Use an offer up. Returns None if its slot may be taken, else the reason why not, as n8n knows it."""
@@ -158,17 +161,22 @@ class Offers:
         """Until when the next offer is good: as long as some others, if it can be; else far from where others end."""
         first, last = now + VALIDITY, now + VALIDITY + SPREAD
         half = (self._free_slots() + 1) // 2
-        near = Counter(offer.end for offer in self._open.values() if offer.end > first - SPREAD / 2)
-        for end, count in near.items():
-            if end >= first and count < half:
+        together = Counter([offer.end for offer in self._open.values()])
+        near = [end for end in together if end > first - SPREAD / 2]
+        for end in near:
+            if end >= first and together[end] < half:
                 return end
         for end in near:
             if end < first + SPREAD / 2:
                 return last - (last - max(end, first)) * chance / 3
             return first + (end - first) * chance / 3
-        return first + SPREAD * chance
+        fewer = max(together.values(), default=0) - (self._free_slots() - len(self._open))
+        if fewer > 0:
+            return first + SPREAD * chance / 3
+        return last - SPREAD * chance / 3 if fewer < 0 else first + SPREAD * chance
 
     def _set_alarm(self) -> None:
+        """Look again when the next offer expires; should it be taken before, there is nothing to see then."""
         if not self._open:
             self._alarm.stop()
             return
@@ -183,3 +191,4 @@ class Offers:
             del self._open[offer_id]
             self._counters.add(Count.OFFERS_EXPIRED)
         self.refresh()
+        self._set_alarm()

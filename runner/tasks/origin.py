@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from msgspec import Raw
 
-from runner.protocol.codec import LARGE, MalformedMessage, decode_fields, decode_object
+from runner.protocol.codec import LARGE, MalformedMessage, decode_as
 
 _BEHIND_THE_ITEMS = b'],"nodeId":'
 """What n8n writes between the items of a Code node, the large part of its settings, and its origin.
@@ -31,7 +31,7 @@ class Origin:
         """
         document = memoryview(settings)
         try:
-            return decode_fields(decode_object(document if len(document) <= LARGE else _end_of(document)), cls)
+            return decode_as(cls, document if len(document) <= LARGE else _end_of(document))
         except MalformedMessage:
             return cls()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import msgspec
 from msgspec import Raw
 
-from runner.clock import Alarm, Clock
+from runner.clock import Clock, Timeouts
 from runner.config import TaskRunnerConfig
 from runner.errors import TaskFailed
 from runner.execution.executor import PYTHON, TASK_LOG, Executor, Outcome, TaskRequest
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 user_log = logging.getLogger("runner.user_code")
 
 NO_SETTINGS = Raw(b"{}")
+UNKNOWN = Origin()
 
 
 class Channel(Protocol):
@@ -49,8 +50,10 @@ class Channel(Protocol):
     def send(self, message: RunnerMessage) -> None:
         """Send a message; drop it if the connection is gone."""
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Start a coroutine that ends with the connection at the latest."""
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], name: str, on_end: Callable[[], None] | None = None
+    ) -> asyncio.Task[None]:
+        """Start a coroutine that ends with the connection at the latest; `on_end` is called when it has."""
 
 
 OUTCOMES = {
@@ -89,6 +92,7 @@ class TaskInFlight:
         executor: Executor,
         config: TaskRunnerConfig,
         clock: Clock,
+        timeouts: Timeouts,
         counters: Counters,
         observers: Observers,
         on_finished: Callable[[TaskInFlight], None],
@@ -97,6 +101,7 @@ class TaskInFlight:
 
         Parameters:
             channel: the connection that it came by. Everything about this task is said there or nowhere.
+            timeouts: after which it is given up.
             on_finished: called once, when the slot of the task is free.
         """
         self.task_id = task_id
@@ -108,10 +113,10 @@ class TaskInFlight:
         self._counters = counters
         self._observers = observers
         self._machine = TaskMachine()
-        self._timer = Alarm(clock, self.time_out)
+        self._timeouts = timeouts
         self._settings = NO_SETTINGS
         self._settings_bytes = 0
-        self._origin = Origin()
+        self._origin = UNKNOWN
         self._identity = TaskIdentity(task_id)
         self._accepted_at = clock.now()
         self._started_at: float | None = None
@@ -202,10 +207,10 @@ class TaskInFlight:
     # What is done about it
 
     def _restart_timer(self) -> None:
-        self._timer.set(time_allowed(self._config.task_timeout))
+        self._timeouts.set(self.time_out)
 
     def _stop_timer(self) -> None:
-        self._timer.stop()
+        self._timeouts.stop(self.time_out)
 
     def _start_execution(self) -> None:
         self._started_at = self._clock.now()
@@ -214,9 +219,8 @@ class TaskInFlight:
 
             waited = self._started_at - self._accepted_at
             self._observers.tell(Observer.on_task_started, TaskStarted(self._identity, waited, self._settings_bytes))
-        self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}")
-        # for one that is cancelled before its first step, which never gets to the end of _execute
-        self._execution.add_done_callback(self._execution_ended)
+        # on_end is for one that is cancelled before its first step, which never gets to the end of _execute
+        self._execution = self._channel.spawn(self._execute(), f"task {self.task_id}", self._execution_ended)
 
     def _abort_execution(self) -> None:
         self._questions.end()
@@ -242,7 +246,7 @@ class TaskInFlight:
         task_log = TaskLog(TASK_LOG, self._identity)
         return TaskRequest(self.task_id, settings, self._print, self._questions, self.task_type, task_log)
 
-    def _execution_ended(self, _: asyncio.Task[None] | None = None) -> None:
+    def _execution_ended(self) -> None:
         """Hear of the end of the execution, however it came about: by itself, or because it was aborted."""
         if self.state is TaskState.FINISHED:
             return
@@ -316,7 +320,7 @@ class TaskInFlight:
 
     def _whence(self) -> str:
         """Where it comes from, in words. Tasks of other types than n8n's own seldom say."""
-        if self.task_type != PYTHON and self._origin == Origin():
+        if self.task_type != PYTHON and self._origin == UNKNOWN:
             return f'a request of the type "{self.task_type}"'
         return str(self._origin)
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner.clock import Alarm, Clock
+from runner.clock import Alarm, Clock, Timeouts
 from runner.config import TaskRunnerConfig
 from runner.execution.executor import Executor
 from runner.observe.counters import Count, Counters
@@ -27,7 +27,7 @@ from runner.protocol.messages import (
     TaskSettings,
 )
 from runner.tasks.served import ServedType
-from runner.tasks.task import Channel, TaskInFlight
+from runner.tasks.task import Channel, TaskInFlight, time_allowed
 from runner.tasks.task_log import SAYS_IT, TaskLog
 
 if TYPE_CHECKING:  # made only when somebody observes
@@ -72,6 +72,7 @@ class TaskWorkload:
         self._counting_idle_time = False
         self._idle = Alarm(clock, on_idle)
         self._grace = Alarm(clock, self._kill_tasks)
+        self._timeouts = Timeouts(clock, time_allowed(config.task_timeout))
         self._handlers: dict[type, Callable[[Any], None]] = {
             TaskOfferAccept: self._on_accept,
             TaskSettings: self._on_settings,
@@ -146,14 +147,21 @@ class TaskWorkload:
 
     def lose_tasks(self) -> None:
         """Abort every task, because its connection is gone."""
+        self._take_no_more()
         for task in tuple(self._tasks.values()):
             task.lose()
 
     def shut_down(self) -> None:
         """From here on, reject what is accepted, and abort the tasks that outlast the graceful timeout."""
-        self._refusing = True
+        self._take_no_more()
         if self._tasks:
             self._grace.set(self._config.graceful_shutdown_timeout)
+
+    def _take_no_more(self) -> None:
+        """The timer of the timeouts, which stays from task to task, ends with the last of them."""
+        self._refusing = True
+        if not self._tasks:
+            self._timeouts.stop_all()
 
     async def drained(self) -> None:
         """Wait until all tasks have ended."""
@@ -179,6 +187,8 @@ class TaskWorkload:
             self._observers.task_rejected(message.task_id, reason)
             _log_of(message.task_id).info("Rejected task %s: %s", message.task_id, reason, extra=SAYS_IT)
             self._send(TaskRejected(message.task_id, reason))
+            if served is not None:
+                served.offers.refresh()  # it has used an offer up, and no slot
         elif served is not None and self._channel is not None:
             self._idle.stop()
             self._no_tasks.clear()
@@ -190,12 +200,11 @@ class TaskWorkload:
                 served.executor,
                 self._config,
                 self._clock,
+                self._timeouts,
                 self._counters,
                 self._observers,
                 self._on_finished,
             )
-        if served is not None:
-            served.offers.refresh()
 
     def _why_not(self, message: TaskOfferAccept, served: ServedType | None) -> str | None:
         """Why a task cannot be taken, if it cannot. `served` is the type that has been offered, if it has."""
@@ -255,6 +264,8 @@ class TaskWorkload:
         if not self._tasks:
             self._no_tasks.set()
             self._grace.stop()
+            if self._refusing:
+                self._timeouts.stop_all()
         served.offers.refresh()
         self._watch_idleness()
 

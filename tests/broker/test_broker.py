@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 import aiohttp
 import pytest
@@ -291,6 +293,38 @@ async def test_a_second_connection_with_an_id_evicts_the_first_with_1000() -> No
         assert await first.hung_up() == 1000
         broker.request(SETTINGS)
         await second.take("a")
+
+
+# Requesters
+
+
+async def test_whoever_waits_for_a_task_hears_of_its_end_also_when_others_have_given_up() -> None:
+    async with listening() as broker, connected(broker) as runner:
+        task = broker.request(SETTINGS)
+        impatient, patient = asyncio.create_task(task.end()), asyncio.create_task(task.end())
+        task_id = await runner.take("a")
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        await runner.say("runner:taskdone", taskId=task_id, data={"result": [1]})
+        assert result_of(await patient) == [1]
+        assert await task.end() is await patient
+
+
+async def test_a_task_that_has_ended_is_no_garbage_that_has_to_be_looked_for() -> None:
+    async with listening() as broker, connected(broker) as runner:
+        gc.collect()
+        gc.disable()
+        try:
+            task = broker.request(SETTINGS)
+            task_id = await runner.take("a")
+            await runner.say("runner:taskdone", taskId=task_id, data={"result": [1]})
+            await task.end()
+            known = weakref.ref(task)
+            del task
+            assert known() is None
+        finally:
+            gc.enable()
 
 
 # Strictness

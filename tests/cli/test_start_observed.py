@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -124,3 +125,35 @@ async def test_the_log_level_is_honoured(broker: EmbeddedBroker, level: str, sho
     process.terminate()
     output, _ = process.communicate()
     assert ("authenticated -> listening" in output) is shown
+
+
+@contextmanager
+def certificates(folder: Path) -> Iterator[Path]:
+    """A file of certificates that whoever reads it has to wait for: a pipe, which is read by us at the end."""
+    pipe = folder / "certificates"
+    os.mkfifo(pipe)
+    try:
+        yield pipe
+    finally:
+        os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+
+
+def has_a_reader(pipe: Path) -> bool:
+    """Whether somebody has opened a pipe to read from it."""
+    try:
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+async def test_no_certificates_are_read_for_a_broker_without_tls(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    with certificates(tmp_path) as pipe, ended(start_command(broker, **ENABLED, SSL_CERT_FILE=str(pipe))):
+        await eventually(lambda: broker.rules.runner_ids)
+
+
+async def test_certificates_are_read_for_a_broker_with_tls(tmp_path: Path) -> None:
+    with certificates(tmp_path) as pipe:
+        environment = {**ENABLED, "N8N_RUNNERS_TASK_BROKER_URI": "https://localhost:9", "SSL_CERT_FILE": str(pipe)}
+        with ended(start_command(None, **environment)):
+            await eventually(lambda: has_a_reader(pipe))

@@ -37,7 +37,10 @@ def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, engine = logging.getLogger(), logging.getLogger("transitions")
     levels = root.level, engine.level
     monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(logging, "_srcfile", logging._srcfile)
+    factory = logging.getLogRecordFactory()
     yield
+    logging.setLogRecordFactory(factory)
     root.setLevel(levels[0])
     engine.setLevel(levels[1])
 
@@ -90,6 +93,19 @@ def test_more_than_a_pipe_holds_comes_out_as_it_is_read(pipe: tuple[int, TextIO]
         outlet.write("end\n")
     thread.join()
     assert b"".join(read) == b"x" * 1_000_000 + b"\nend\n"
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+def test_a_message_that_cannot_be_made_is_told_of_and_harms_no_other(
+    pipe: tuple[int, TextIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading, stream = pipe
+    with Outlet(stream) as outlet:
+        configure_logging("info", outlet)
+        log.info("%d", "no number")
+        log.info("the next one")
+        assert read_all(reading).endswith("\tINFO\tthe next one\n")
+    assert "Logging error" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_logging_as_before")

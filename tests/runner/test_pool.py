@@ -116,6 +116,23 @@ async def test_workers_that_die_while_they_wait_are_replaced_though_no_task_come
         assert await run(executor, "return _items") == ITEMS
 
 
+@pytest.mark.parametrize(
+    ("text", "size"), [("return _items", 0), ("raise ValueError", 0), ("while True: pass", 0), ("return 1", 20_000_000)]
+)
+async def test_however_a_task_goes_another_worker_is_there_for_the_next(text: str, size: int) -> None:
+    settings = code_settings(text, [{"json": {"text": "x" * size}}])
+    async with started(**EVERYTHING, max_concurrency=2) as executor:
+        await eventually(lambda: len(executor.status().waiting) == 4)
+        before = {*executor.status().waiting}
+        for attempt in range(3):
+            request = TaskRequest(f"t{attempt}", settings, lambda _: None)
+            with contextlib.suppress(TaskFailed, TimeoutError):
+                # the large one is cut short while it is being told
+                await asyncio.wait_for(executor.execute(request), 0.003 if size else 0.3)
+        await eventually(lambda: len(executor.status().waiting) == 4)
+        assert len(before & {*executor.status().waiting}) <= 1
+
+
 async def test_the_log_says_why_a_zygote_cannot_be_started(caplog: pytest.LogCaptureFixture) -> None:
     async with started(**EVERYTHING) as executor:
         [item] = await run(executor, "import os\nreturn {'zygote': os.getppid(), 'folder': os.environ['TMPDIR']}")

@@ -294,6 +294,19 @@ async def test_prints_of_many_threads_stay_whole() -> None:
     assert sorted(task.printed) == expected
 
 
+async def test_a_thread_that_goes_on_printing_does_not_disturb_the_end() -> None:
+    for _ in range(10):
+        task = code("""
+            import threading
+            def work():
+                while True: print('x' * 5000)
+            threading.Thread(target=work, daemon=True).start()
+            return [{'json': {'n': n, 'text': 'y' * 1000}} for n in range(1000)]
+        """)
+        result = await task.result()
+        assert [item["json"]["n"] for item in result] == [*range(1000)]
+
+
 async def test_a_signal_handler_that_raises_does_not_cut_a_frame() -> None:
     class Interrupted(Exception):
         pass
@@ -329,9 +342,9 @@ async def test_what_is_posted_comes_whole_and_in_order_however_much_is_taken_at_
     with ours, theirs, ThreadPoolExecutor(1) as threads:
         received = threads.submit(ours.makefile("rb").read, len(expected))
         line = wire.Line(theirs.fileno())
-        for kind, payload in frames:
+        for kind, payload in frames[:-1]:
             line.post(kind, payload)
-        line.flush()
+        conclude(line, frames[-1:])
         assert received.result() == expected
 
 
@@ -345,11 +358,20 @@ async def test_what_is_posted_waits_for_more_but_is_let_pass_by_what_is_sent() -
             ours.recv(1)
         line.send(wire.PRINT, b"[]")
         assert ours.recv(100) == wire.HEADER.pack(wire.PRINT, 2) + b"[]"
-        line.flush()
-        assert ours.recv(100) == wire.HEADER.pack(parts.VALUES, 1) + b"1"
-        line.flush()
+        conclude(line, [(parts.END, b"")])
+        assert ours.recv(100) == wire.HEADER.pack(parts.VALUES, 1) + b"1" + wire.HEADER.pack(parts.END, 0)
         with pytest.raises(BlockingIOError):
             ours.recv(1)
+
+
+def conclude(line: wire.Line, frames: list[tuple[int, bytes]]) -> None:
+    """Write the last frames of a line in a process that goes on."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        line.conclude(frames)
+        assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "no handler gets a turn"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 async def test_the_settings_are_let_go_of_once_a_worker_has_them() -> None:

@@ -15,6 +15,9 @@ from tests.simulation.story import Story
 GRACE = 0.1
 """How long after its end an offer is still honoured by the runner, in seconds."""
 
+ROUNDING = 1e-6
+"""By how much a whole number of milliseconds and a sum of floats may differ, in seconds."""
+
 
 class Message(msgspec.Struct):
     """As much of any message as the ledger looks at."""
@@ -114,7 +117,7 @@ class Ledger:
         """Enter what the runner has said."""
         message, conversation = self.said, self.spoken_on
         if message.type == "runner:taskoffer":
-            end = now + message.validFor / 1000 + GRACE
+            end = now + message.validFor / 1000 + GRACE - ROUNDING
             conversation.open[message.offerId] = SeenOffer(message.taskType, end)
         elif message.type == "runner:taskaccepted":
             conversation.asked.pop(message.taskId, None)

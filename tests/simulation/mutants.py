@@ -302,11 +302,11 @@ def accepts_answered_late(patch: Patch) -> None:
 def results_mixed_up(patch: Patch) -> None:
     ended, last = TaskInFlight._execution_ended, list[Any]()
 
-    def mix_up(self: TaskInFlight, *arguments: Any) -> None:
+    def mix_up(self: TaskInFlight) -> None:
         if self._outcome is not None:
             last.append(self._outcome)
             self._outcome = last.pop(0) if len(last) > 1 else self._outcome
-        ended(self, *arguments)
+        ended(self)
 
     patch.setattr(TaskInFlight, "_execution_ended", mix_up)
 

@@ -21,6 +21,7 @@ from runner.protocol.codec import (
     UnknownMessage,
     check_json,
     check_utf8,
+    decode_as,
     decode_broker_message,
     decode_fields,
     decode_object,
@@ -200,6 +201,16 @@ def test_fields_that_are_not_known_are_ignored(message: Any, more: dict[str, Any
     frame = encode(message)
     longer = b"{" + json.dumps(more).encode()[1:-1] + b"," + frame[1:]
     assert plain(decode(message, longer)) == plain(message)
+
+
+@relaxed
+@given(messages)
+def test_what_is_read_at_once_is_what_is_read_field_by_field(message: Any) -> None:
+    frame = encode(message)
+    fields = decode_object(frame)
+    assert bytes(fields["type"]).decode() in {f'"{kind}"' for kind in TABLES[side_of(message)]}
+    slowly = decode_fields(fields, type(message))
+    assert plain(decode_as(type(message), frame)) == plain(decode(message, frame)) == plain(slowly) == plain(message)
 
 
 @relaxed

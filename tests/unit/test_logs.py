@@ -24,9 +24,10 @@ def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, engine_level = logging.getLogger(), ENGINE.level
     level = root.level
     monkeypatch.setattr(root, "handlers", [])
-    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
-        monkeypatch.setattr(logging, name, getattr(logging, name, None), raising=False)
+    monkeypatch.setattr(logging, "_srcfile", logging._srcfile)
+    factory = logging.getLogRecordFactory()
     yield
+    logging.setLogRecordFactory(factory)
     root.setLevel(level)
     ENGINE.setLevel(engine_level)
 
@@ -160,6 +161,27 @@ def test_configuring_again_replaces_what_was_configured_before() -> None:
     log.error("once")
     assert first.getvalue() == ""
     assert [line.split("\t")[2] for line in lines_of(second)[:-1]] == ["once"]
+
+
+def test_records_are_what_handlers_of_others_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, theirs = io.StringIO(), io.StringIO()
+    configure_logging("info", stream)
+    handler = logging.StreamHandler(theirs)
+    attributes = sorted(vars(logging.LogRecord("name", logging.INFO, "path", 1, "", (), None)))
+    handler.setFormatter(logging.Formatter(" ".join(f"%({name})s" for name in ("message", "asctime", *attributes))))
+    monkeypatch.setattr(log, "handlers", [handler])
+    log.info("%(a)s and %(b)d", {"a": "text", "b": 7})
+    log.info("%s", {"a": 1})
+    log.info("%s", {})
+    log.info("no %s")
+    try:
+        raise ValueError("told")
+    except ValueError:
+        log.exception("with a traceback", extra={"task": "of others"})
+    messages = ["text and 7", "{'a': 1}", "{}", "no %s"]
+    assert [line.split("\t")[-1] for line in lines_of(stream)[:4]] == messages
+    assert [line.rpartition(f" {log.name}")[0] != "" for line in lines_of(theirs)[:5]] == [True] * 5
+    assert lines_of(stream)[-2] == lines_of(theirs)[-2] == "ValueError: told"
 
 
 def test_times_are_those_of_the_standard_library_in_whatever_order_they_come() -> None:

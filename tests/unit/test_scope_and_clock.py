@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.clock import Alarm, SystemClock
+from runner.clock import Alarm, SystemClock, Timeouts
 from runner.scope import Scope
 from tests.support import ManualClock, settle
 
@@ -102,6 +102,28 @@ async def test_a_coroutine_that_takes_the_cancellation_for_its_normal_end_is_awa
     await settle()
     await scope.cancel()
     assert (steps, crashes) == ([0, 1, 2, 3, 4], [])
+
+
+@pytest.mark.parametrize("how", ["by itself", "cancelled", "cancelled before it began", "crashed"])
+async def test_the_end_of_a_coroutine_is_told_once_however_it_ends_when_it_has_left_the_scope(how: str) -> None:
+    scope, crashes = scope_with_crashes()
+    told: list[tuple[int, int]] = []
+    goes_on = asyncio.Event()
+
+    async def run() -> None:
+        await goes_on.wait()
+        if how == "crashed":
+            raise RuntimeError(how)
+
+    task = scope.spawn(run(), "told of", lambda: told.append((len(scope), len(crashes))))
+    if how != "cancelled before it began":
+        await settle()
+    assert told == []
+    if how.startswith("cancelled"):
+        task.cancel()
+    goes_on.set()
+    await settle()
+    assert told == [(0, 1 if how == "crashed" else 0)]
 
 
 async def test_cancel_on_an_empty_scope_returns() -> None:
@@ -461,3 +483,103 @@ async def test_coroutines_are_cancelled_in_the_order_in_which_they_were_started(
     await asyncio.sleep(0)
     await scope.cancel()
     assert ended == list(range(50))
+
+
+# Timeouts
+
+
+class Watched:
+    """What has a timeout, and notes when it comes."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.times: list[float] = []
+        self._clock = clock
+
+    def ring(self) -> None:
+        self.times.append(self._clock.now())
+
+
+async def test_timeouts_come_after_the_delay_each_once_from_one_timer(clock: ManualClock) -> None:
+    timeouts, watched = Timeouts(clock, 5), [Watched(clock) for _ in range(3)]
+    for each in watched:
+        timeouts.set(each.ring)
+        assert len(clock.pending) == 1
+        await clock.advance(1)
+    await clock.advance(100)
+    assert [each.times for each in watched] == [[5.0], [6.0], [7.0]]
+    assert clock.pending == []
+
+
+async def test_a_timeout_that_is_set_again_comes_later_and_those_after_it_in_their_turn(clock: ManualClock) -> None:
+    timeouts, first, second = Timeouts(clock, 5), Watched(clock), Watched(clock)
+    timeouts.set(first.ring)
+    await clock.advance(1)
+    timeouts.set(second.ring)
+    await clock.advance(1)
+    timeouts.set(first.ring)
+    await clock.advance(100)
+    assert (first.times, second.times) == ([7.0], [6.0])
+
+
+async def test_a_timeout_that_is_stopped_does_not_come_and_the_next_one_does(clock: ManualClock) -> None:
+    timeouts, first, second = Timeouts(clock, 5), Watched(clock), Watched(clock)
+    timeouts.set(first.ring)
+    timeouts.stop(first.ring)
+    timeouts.stop(first.ring)
+    await clock.advance(2)
+    timeouts.set(second.ring)
+    await clock.advance(4)
+    assert (first.times, second.times, len(clock.pending)) == ([], [], 1)
+    await clock.advance(1)
+    assert (first.times, second.times) == ([], [7.0])
+    timeouts.stop(second.ring)
+
+
+async def test_the_timer_of_timeouts_ends_by_itself_when_there_are_none_left(clock: ManualClock) -> None:
+    timeouts, watched = Timeouts(clock, 5), Watched(clock)
+    timeouts.set(watched.ring)
+    timeouts.stop(watched.ring)
+    await clock.advance(5)
+    assert (watched.times, clock.pending) == ([], [])
+
+
+async def test_all_timeouts_are_stopped_at_once_with_their_timer_and_others_can_be_set(clock: ManualClock) -> None:
+    timeouts, first, second = Timeouts(clock, 5), Watched(clock), Watched(clock)
+    timeouts.set(first.ring)
+    timeouts.set(second.ring)
+    timeouts.stop_all()
+    assert clock.pending == []
+    await clock.advance(1)
+    timeouts.set(second.ring)
+    await clock.advance(100)
+    assert (first.times, second.times) == ([], [6.0])
+
+
+async def test_a_timeout_may_stop_the_next_one_or_set_itself_again(clock: ManualClock) -> None:
+    timeouts, last = Timeouts(clock, 5), Watched(clock)
+    times: list[float] = []
+
+    def ring() -> None:
+        times.append(clock.now())
+        timeouts.stop(last.ring)
+        if len(times) < 3:
+            timeouts.set(ring)
+
+    timeouts.set(ring)
+    timeouts.set(last.ring)
+    await clock.advance(100)
+    assert (times, last.times, clock.pending) == ([5.0, 10.0, 15.0], [], [])
+
+
+async def test_what_one_timeout_raises_does_not_keep_the_others_from_coming(clock: ManualClock) -> None:
+    timeouts, watched = Timeouts(clock, 5), Watched(clock)
+
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    timeouts.set(fail)
+    timeouts.set(watched.ring)
+    with pytest.raises(RuntimeError):
+        await clock.advance(5)
+    await clock.advance(0)
+    assert watched.times == [5.0]

@@ -6,22 +6,20 @@ Not among the usual tests: the dependencies are fetched, which takes a while.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.pythons import SUPPORTED, interpreters
 from tests.support import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 
-SUPPORTED = ("3.11", "3.12", "3.13")
 EXAMPLE = ROOT / "docs" / "examples" / "invoices.py"
 ITEMS = ROOT / "docs" / "examples" / "invoices.json"
 
@@ -32,20 +30,6 @@ def run(*command: str | Path, cwd: Path = Path("/"), env: dict[str, str] | None 
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**clean, **(env or {})}, check=False)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout
-
-
-def interpreters() -> Iterator[tuple[str, str]]:
-    """The supported versions of Python that are here, each with its command. A command may be a shim for nothing."""
-    for version in SUPPORTED:
-        places = map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-        for candidate in (shutil.which(f"python{version}"), *places):
-            if candidate is not None and _is_python(candidate):
-                yield version, candidate
-                break
-
-
-def _is_python(command: str) -> bool:
-    return subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 PYTHONS = dict(interpreters())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 from msgspec import Raw
 
+from runner.clock import Timeouts
 from runner.errors import TaskFailed
 from runner.execution.executor import N8n, Outcome
 from runner.execution.sandbox import parts, wire
@@ -52,6 +53,8 @@ class Terms:
     result_limit: int
     """The longest result, in bytes."""
     max_prints: int
+    pauses: Timeouts
+    """After which the output of a worker is read; see `OUTPUT_PAUSE`."""
 
 
 NO_SETTINGS = Raw()
@@ -75,6 +78,7 @@ class Conversation:
         self._worker = worker
         self._errand = errand
         self._on_compiled = on_compiled
+        self._pauses = terms.pauses
         self._assembly = Assembly(terms.result_limit)
         self._relay: Relay | None = None
         self._limit = terms.result_limit
@@ -89,11 +93,12 @@ class Conversation:
         self._is_over = False
         self._chunk = FIRST_CHUNK
 
-    async def hold(self, compiled: bytes) -> Outcome:
+    async def hold(self, compiled: bytes, on_told: Callable[[], None]) -> Outcome:
         """Tell the worker its task, and return what it comes to.
 
         Parameters:
             compiled: the code, if it is known. If not, the first thing that the worker says may be the code.
+            on_told: called when the worker has been told all, or cannot be.
 
         Raises:
             TaskFailed: there is no result.
@@ -105,13 +110,16 @@ class Conversation:
         self._may_compile = not compiled
         worker.watch(self._ended)
         self._go_on_reading()
-        listening = self._loop.call_later(OUTPUT_PAUSE, worker.output.listen)
+        self._pauses.set(worker.output.listen)
         try:
-            await self._tell(compiled)
+            try:
+                await self._tell(compiled)
+            finally:
+                on_told()
             return await self._outcome
         finally:
             self._is_over = True
-            listening.cancel()
+            self._pauses.stop(worker.output.listen)
             self._loop.remove_reader(worker.descriptor)
             worker.watch(None)
             if self._relay is not None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from runner.clock import Clock, SystemClock
+from runner.clock import Clock, SystemClock, Timeouts
 from runner.config import TaskRunnerConfig
 from runner.errors import SandboxFailed, TaskFailed
 from runner.execution.executor import ExecutorStatus, LayerStatus, Outcome, TaskRequest
 from runner.execution.sandbox.confinement.report import Report
-from runner.execution.sandbox.conversation import Conversation, Errand, NotStarted, Terms
+from runner.execution.sandbox.conversation import OUTPUT_PAUSE, Conversation, Errand, NotStarted, Terms
 from runner.execution.sandbox.folders import Folder, remove_abandoned
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.orders import order_for
@@ -59,7 +59,8 @@ class SandboxExecutor:
         self._python = python
         self._spawned = spawned
         self._clock = clock or SystemClock()
-        self._terms = Terms(payload_limit(config.max_payload_size), config.max_prints)
+        self._pauses = Timeouts(self._clock, OUTPUT_PAUSE)
+        self._terms = Terms(payload_limit(config.max_payload_size), config.max_prints, self._pauses)
         self._verdicts = Verdicts()
         self._pool: Pool | None = None
         self._folder: Folder | None = None
@@ -128,6 +129,7 @@ class SandboxExecutor:
         await to_the_end(self._end(), "ending the sandbox")
 
     async def _end(self) -> None:
+        self._pauses.stop_all()
         if self._pool is not None:
             await self._pool.close()
         if self._spawned is not None:
@@ -150,7 +152,7 @@ class SandboxExecutor:
             self._running[task_id] = worker.pid
             conversation = Conversation(worker, errand, self._terms, partial(self._verdicts.keep, key))
             try:
-                result = await conversation.hold(self._verdicts.get(key))
+                result = await conversation.hold(self._verdicts.get(key), self._pool.fill)
             except NotStarted:
                 worker.discard()
             except BaseException:

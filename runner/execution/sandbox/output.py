@@ -22,14 +22,14 @@ class Output:
         """The pipe at a `descriptor`. Nobody reads it yet, and whoever writes more than it holds waits."""
         self._descriptor = descriptor
         self._kept = bytearray()
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Of who reads it, if anybody does."""
         self._is_open = True
-        self._is_read = False
 
     def listen(self) -> None:
         """Read what is written from here on, as it comes."""
-        if self._is_open and not self._is_read:
-            self._is_read = True
+        if self._is_open and self._loop is None:
+            self._loop = asyncio.get_running_loop()
             os.set_blocking(self._descriptor, False)
             self._loop.add_reader(self._descriptor, self._read)
 
@@ -39,7 +39,7 @@ class Output:
             data = os.read(self._descriptor, CHUNK)
         except BlockingIOError:
             return False
-        if not data:
+        if not data and self._loop is not None:
             self._loop.remove_reader(self._descriptor)
         self._kept += data
         del self._kept[:-OUTPUT_KEPT]
@@ -57,6 +57,6 @@ class Output:
         """Read no further."""
         if self._is_open:
             self._is_open = False
-            if self._is_read:
+            if self._loop is not None:
                 self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)

@@ -58,7 +58,7 @@ class Pool:
         self._forking = 0
         self._wanted: deque[asyncio.Future[Worker]] = deque()
         self._retry = Alarm(clock, self._replace)
-        self._refill = Alarm(clock, self._fill)
+        self._refill = Alarm(clock, self.fill)
         self._deaths = 0
         self._workers_started = 0
         self._zygotes_started = 0
@@ -106,7 +106,7 @@ class Pool:
             self._zygote = zygote
             self._zygotes_started += 1
             self._born = self._clock.now()
-            self._fill()
+            self.fill()
             return
 
     def status(self, layers: tuple[LayerStatus, ...], running: Mapping[str, int]) -> ExecutorStatus:
@@ -123,6 +123,8 @@ class Pool:
     async def take(self) -> Worker:
         """A worker for a task, which is the caller's from now on: to be killed, awaited and closed.
 
+        To be followed by `fill`, but first the worker is told its task: while it runs that, there is time.
+
         Raises:
             TaskFailed: there is none to be had.
         """
@@ -130,13 +132,11 @@ class Pool:
             worker = self._waiting.popleft()
             worker.watch(None)
             if worker.status is None:
-                # not now: first it is told its task, and while it runs that, there is time to ask for the next one
-                asyncio.get_running_loop().call_soon(self._fill)
                 return worker
             worker.close()
         wanted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._wanted.append(wanted)
-        self._fill()
+        self.fill()
         try:
             return await wanted
         except asyncio.CancelledError:
@@ -163,7 +163,7 @@ class Pool:
         if self._scope is not None:
             self._refill.set(REFILL_PAUSE)
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Ask for as many workers as are wanted, or to be there ahead."""
         if self._zygote is None or self._zygote.is_gone or self._scope is None:
             return

@@ -16,7 +16,7 @@ import os
 import select
 import signal
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # On a task's line
 TASK = 1
@@ -256,7 +256,7 @@ class Line:
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
     def post(self, kind: int, payload: bytes) -> None:
-        """Write one frame, if need be not before `flush`, so that the other side is woken once for many.
+        """Write one frame, if need be not before `conclude`, so that the other side is woken once for many.
 
         What is sent meanwhile comes first. A signal handler that raises has to wait for its end.
         """
@@ -270,14 +270,17 @@ class Line:
             finally:
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
-    def flush(self) -> None:
-        """Write what has been posted."""
-        with self._lock:
-            before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
-            try:
-                self._write_held()
-            finally:
-                _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    def conclude(self, frames: Iterable[tuple[int, bytes]]) -> None:
+        """Write what has been posted, then these, and nothing ever after, as this process is to end now.
+
+        Neither threads nor signal handlers get another turn. A process that the user's code has forked writes nothing.
+        """
+        self._lock.acquire()
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+        if os.getpid() == self._owner:
+            for kind, payload in frames:
+                self._held += (HEADER.pack(kind, len(payload)), payload)
+            self._write_held()
 
     def _write_held(self) -> None:
         held, self._held, self._held_size = self._held, [], 0

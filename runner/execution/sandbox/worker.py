@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from runner.clock import Alarm, Clock
+from runner.clock import Timeouts
 from runner.execution.sandbox.output import Output
 
 PATIENCE = 0.1
@@ -19,10 +19,13 @@ LOST = -1
 class Worker:
     """One process, from its fork to its end."""
 
-    def __init__(self, pid: int, line: socket.socket, output: Output, clock: Clock, kill: Callable[[], None]) -> None:
+    def __init__(
+        self, pid: int, line: socket.socket, output: Output, patience: Timeouts, kill: Callable[[], None]
+    ) -> None:
         """A worker that has been forked.
 
         Parameters:
+            patience: after which it is killed when its task is done; see `PATIENCE`.
             kill: has it killed; called at most once.
         """
         self.pid = pid
@@ -34,8 +37,9 @@ class Worker:
         """How it ended, as `os.wait` has it; None as long as it lives."""
         self._kill: Callable[[], None] | None = kill
         self._closes_at_end = False
-        self._deadline = Alarm(clock, self.kill)
-        self._gone = asyncio.Event()
+        self._patience = patience
+        self._gone: asyncio.Event | None = None
+        """Made for who waits for the end, which is seldom."""
         self._watcher: Callable[[], None] | None = None
         line.setblocking(False)
 
@@ -53,8 +57,9 @@ class Worker:
         """It has ended, and has been reaped."""
         if self.status is None:
             self.status = status
-            self._gone.set()
-            self._deadline.stop()
+            if self._gone is not None:
+                self._gone.set()
+            self._patience.stop(self.kill)
             if self._watcher is not None:
                 self._watcher()
             if self._closes_at_end:
@@ -62,7 +67,9 @@ class Worker:
 
     async def gone(self) -> None:
         """Wait for its end."""
-        await self._gone.wait()
+        if self.status is None:
+            self._gone = self._gone or asyncio.Event()
+            await self._gone.wait()
 
     def close(self) -> None:
         """Let go of its line and its output."""
@@ -72,7 +79,7 @@ class Worker:
     def dismiss(self) -> None:
         """It has said all that it had to say: have it end by itself or else be killed, and let go of it then."""
         if self.status is None:
-            self._deadline.set(PATIENCE)
+            self._patience.set(self.kill)
         self._close_when_gone()
 
     def discard(self) -> None:

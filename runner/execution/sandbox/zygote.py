@@ -14,14 +14,14 @@ import attrs
 import msgspec
 from msgspec import Meta
 
-from runner.clock import Alarm, Clock
+from runner.clock import Alarm, Clock, Timeouts
 from runner.execution.sandbox import session, wire
 from runner.execution.sandbox.confinement.report import Report
 from runner.execution.sandbox.ends import Ends
 from runner.execution.sandbox.order import Order
 from runner.execution.sandbox.output import CHUNK, Output
 from runner.execution.sandbox.spawn import Spawned
-from runner.execution.sandbox.worker import Worker
+from runner.execution.sandbox.worker import PATIENCE, Worker
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ZygoteProcess:
         self._workers: dict[int, Worker] = {}
         self._dying: set[int] = set()
         """The workers that it has been told to kill."""
-        self._clock = clock
+        self._patience = Timeouts(clock, PATIENCE)
         self._look = Alarm(clock, self._look_after)
         self._silent_looks = 0
         self._expects_large = False
@@ -231,7 +231,7 @@ class ZygoteProcess:
 
     def _forked(self, pid: int, asked: _Asked) -> None:
         output = Output(asked.ends.output)
-        worker = Worker(pid, asked.ends.line, output, self._clock, lambda: self.kill(pid))
+        worker = Worker(pid, asked.ends.line, output, self._patience, lambda: self.kill(pid))
         self._workers[pid] = worker
         asked.on_worker(worker)
 
@@ -271,6 +271,7 @@ class ZygoteProcess:
         for worker in [*self._workers.values()]:
             worker.ended(-1)
         self._workers.clear()
+        self._patience.stop_all()
         self._refuse_all()
         self._output.close()
         self._spawned.give_up()

@@ -26,7 +26,8 @@ class Printer:
         self._line = line
         self._calls_left = limit
         self._bytes_left = wire.PRINTS_LIMIT - wire.LAST_PRINT_LIMIT
-        self._omitted = 0
+        self.omitted = 0
+        """How many calls have been left out."""
         self._lock = _thread.RLock()
         self._builtin = builtins.print
         self._stdout = sys.stdout
@@ -46,24 +47,22 @@ class Printer:
         elif self._calls_left and self._bytes_left:
             self._send(texts_to_json(_texts(values, sep, end)))
         else:
-            self._omitted += 1
+            self.omitted += 1
 
     def _send(self, document: bytes) -> None:
         """Send a call; the first that does not fit is also the last, so that what is shown has no gaps."""
         with self._lock:
             if not self._calls_left or len(document) > self._bytes_left:
                 self._bytes_left = 0
-                self._omitted += 1
+                self.omitted += 1
                 return
             self._calls_left -= 1
             self._bytes_left -= len(document)
             self._line.send(wire.PRINT, document)
 
-    def finish(self) -> None:
-        """Say how many calls were left out."""
-        if self._omitted:
-            line = f"[Output truncated - {self._omitted} more print statements]"
-            self._line.send(wire.PRINT, texts_to_json([line]))
+    def last(self) -> tuple[int, bytes]:
+        """The frame that says how many calls have been left out."""
+        return wire.PRINT, texts_to_json([f"[Output truncated - {self.omitted} more print statements]"])
 
 
 def _texts(values: tuple[Any, ...], sep: str | None, end: str | None) -> list[str]:

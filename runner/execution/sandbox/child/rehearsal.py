@@ -6,6 +6,7 @@ everything once, that is time, and each page of memory that is written to has to
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _socket
 import builtins
 import json
@@ -56,10 +57,12 @@ def rehearse_quick() -> None:
 def _rehearse(terms: Terms, task: bytes) -> bytes:
     """Run a task, and return the first thing that it answers, which is its code if that had to be compiled."""
     ours, theirs = _socket.socketpair()
+    unblocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
     try:
         wire.write_frame(ours.fileno(), wire.TASK, task)
         Worker(theirs.fileno(), terms).take_one()
         return bytes(wire.read_frame(ours.fileno())[1])
     finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, unblocked)  # which a worker leaves blocked when it ends
         ours.close()
         theirs.close()

@@ -82,13 +82,10 @@ class Worker:
             failure = self._answer(payload)
             if sys.stdout is not self._stdout:
                 _flush(sys.stdout)
-            if self._line.is_ours():  # or else forked by the code, and come all the way back here
-                self._printer.finish()
-                if failure is None:
-                    self._writer.end()
-                    self._line.flush()
-                else:
-                    self._line.send(wire.ERROR, failure.report())
+            last = self._writer.last_parts() if failure is None else [(wire.ERROR, failure.report())]
+            if self._printer.omitted:
+                last.insert(0, self._printer.last())
+            self._line.conclude(last)
         except (EOFError, OSError):
             pass
 

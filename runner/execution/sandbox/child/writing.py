@@ -139,11 +139,15 @@ class ResultWriter:
         self._batch_size = self._batch_brackets = 0
         self._drop(0)
 
+    def last_parts(self) -> list[tuple[int, bytes]]:
+        """What is to be sent when nothing can become of the result any more but what has been written."""
+        end = (parts.END, b"")
+        return [end] if self._last is None else [self._last, end]
+
     def end(self) -> None:
         """Say that the result is complete."""
-        if self._last is not None:
-            self._send(*self._last)
-        self._send(parts.END, b"")
+        for part in self.last_parts():
+            self._send(*part)
 
     def _flush(self) -> None:
         if self._batch:

@@ -32,6 +32,8 @@ if __name__ == "__main__":
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.explaining import Surroundings
+from runner.execution.sandbox.child.gaps import use_up_gaps
+from runner.execution.sandbox.child.immortal import make_immortal
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
 from runner.execution.sandbox.child.rehearsal import TIMES, rehearse, rehearse_quick
 from runner.execution.sandbox.child.sweep import sweep
@@ -125,6 +127,8 @@ class Zygote:
         self._rehearse_settling(self._places[-1])
         self._worker = Worker(WORKERS_LINE, terms)
         gc.collect()
+        make_immortal()
+        use_up_gaps()
         gc.freeze()
         gc.disable()  # a worker enables it when the code of its task begins
         gc.set_threshold(SELDOM)

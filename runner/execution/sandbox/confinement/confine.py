@@ -236,7 +236,7 @@ class Confinement:
 
     def _worker_rules(self) -> tuple[rules.Rule, ...]:
         old_landlock = rules.OLD_LANDLOCK if 0 < self._landlock.abi < 3 else ()
-        return (*rules.WORKER, *rules.METADATA, *old_landlock)
+        return (*rules.WORKER, *old_landlock)
 
     def _assembled(self, which: Iterable[rules.Rule]) -> Program | None:
         return assemble(self._kernel, which) if self._kernel.is_known else None

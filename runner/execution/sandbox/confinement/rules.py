@@ -50,6 +50,12 @@ CLONE_THREAD = 0x0001_0000
 SELF = Test(0, (0, OWN))
 """The first argument is this process, by its number or as zero."""
 
+READING_PRCTL = (2, 3, 7, 16, 21, 23, 25, 27, 30, 39, 42, 51, 52, 56, 64, 0x41555856)
+HARMLESS_PRCTL = (15, 29, 41, 50, 55, 63, 0x53564D41)
+"""A thread's name, its timers' slack, huge pages, vectors, tags of addresses, names of memory."""
+CONFINING_PRCTL = (1, 22)
+"""To be killed with the zygote, and the filter of system calls: how a worker is confined."""
+
 ZYGOTE: tuple[Rule, ...] = (
     Rule("no programs are started", ("execve", "execveat")),
     Rule(
@@ -99,6 +105,26 @@ ZYGOTE: tuple[Rule, ...] = (
         ("setsockopt",),
         when=(Test(1, (1,)), Test(2, (13, 26, 50, 51))),
     ),
+    Rule("clone is how processes are forked", ("fork", "vfork")),
+    Rule("no signals with something in them", ("rt_sigqueueinfo", "rt_tgsigqueueinfo")),
+    Rule("a process stays where it is found", ("setsid", "setpgid")),
+    Rule(
+        "what confines cannot be lifted",
+        ("prctl",),
+        unless=(Test(0, (*READING_PRCTL, *HARMLESS_PRCTL, *CONFINING_PRCTL)),),
+    ),
+    # Duplicates, flags and locks. Not owners (they get signals), leases (others have to wait) and the size of pipes.
+    Rule("descriptors", ("fcntl",), unless=(Test(1, (*range(8), 36, 37, 38, 1027, 1030, 1032, 1034)),)),
+    # Is it a terminal, how wide, how much is there to read, blocking or not, closed on exec or not.
+    Rule(
+        "devices", ("ioctl",), unless=(Test(1, (0x5401, 0x5411, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)),)
+    ),
+    # Anonymous and shared, growing downwards, or from the pool of huge pages: in no limit.
+    Rule("memory that is counted", ("mmap",), unless=(Test(3, (0, 0x01, 0x20), 0x21 | 0x100 | 0x40000),)),
+    Rule("Landlock does not know of times", ("utime", "utimes", "futimesat"), answer=IGNORED),
+    Rule("nor of owners", ("chown", "fchown", "lchown", "fchownat")),
+    Rule("nor of attributes", ("setxattr", "lsetxattr", "fsetxattr", "setxattrat", "file_setattr")),
+    Rule("that can be removed", ("removexattr", "lremovexattr", "fremovexattr", "removexattrat")),
 )
 """From the zygote on. It forks, and passes sockets on over the one that it has."""
 
@@ -116,44 +142,26 @@ NETWORK = (
     ),
 )
 
-READABLE_PRCTL = (2, 3, 7, 16, 21, 23, 25, 27, 30, 39, 42, 51, 52, 56, 64, 0x41555856)
-HARMLESS_PRCTL = (15, 29, 41, 50, 55, 63, 0x53564D41)
-"""A thread's name, its timers' slack, huge pages, vectors, tags of addresses, names of memory."""
-
 WORKER: tuple[Rule, ...] = (
-    Rule("no processes", ("fork", "vfork")),
-    Rule("but threads", ("clone",), unless=(Test(0, (CLONE_THREAD,), NAMESPACES | CLONE_THREAD),)),
+    Rule("threads, but no processes", ("clone",), unless=(Test(0, (CLONE_THREAD,), NAMESPACES | CLONE_THREAD),)),
     Rule("signals to nobody else", ("kill", "tkill", "tgkill"), unless=(Test(0, (OWN,)),)),
-    Rule("nor any with something in them", ("rt_sigqueueinfo", "rt_tgsigqueueinfo")),
-    Rule("it stays where it is found", ("setsid", "setpgid")),
+    Rule("what it is tied to stays", ("prctl",), when=(Test(0, CONFINING_PRCTL),)),
     Rule("limits of its own", ("prlimit64",), unless=(SELF,)),
     Rule(
         "its own turn", ("sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"), unless=(SELF,)
     ),
     Rule("its own rank", ("setpriority",), unless=(Test(0, (0,)), Test(1, (0, OWN)))),
     Rule("its own rank at the disk", ("ioprio_set",), unless=(Test(0, (1,)), Test(1, (0, OWN)))),
-    Rule("what it is tied to stays", ("prctl",), unless=(Test(0, READABLE_PRCTL + HARMLESS_PRCTL),)),
     Rule("filters are complete", ("seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")),
-    # Duplicates, flags and locks. Not owners (they get signals), leases (others have to wait) and the size of pipes.
-    Rule("descriptors", ("fcntl",), unless=(Test(1, (*range(8), 36, 37, 38, 1027, 1030, 1032, 1034)),)),
-    # Is it a terminal, how wide, how much is there to read, blocking or not, closed on exec or not.
-    Rule(
-        "devices", ("ioctl",), unless=(Test(1, (0x5401, 0x5411, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)),)
-    ),
-    # Anonymous and shared, growing downwards, or from the pool of huge pages: in no limit.
-    Rule("memory that is counted", ("mmap",), unless=(Test(3, (0, 0x01, 0x20), 0x21 | 0x100 | 0x40000),)),
-)
-"""In a worker, on top."""
-
-METADATA = (
     Rule("Landlock does not know of modes", ("chmod", "fchmod", "fchmodat", "fchmodat2"), answer=IGNORED),
-    Rule("nor of times", ("utime", "utimes", "futimesat", "utimensat"), answer=IGNORED),
-    Rule("nor of owners", ("chown", "fchown", "lchown", "fchownat")),
-    Rule("nor of attributes", ("setxattr", "lsetxattr", "fsetxattr", "setxattrat", "file_setattr")),
-    Rule("that can be removed", ("removexattr", "lremovexattr", "fremovexattr", "removexattrat")),
+    Rule("nor of times", ("utimensat",), answer=IGNORED),
 )
-"""In a worker, for files anywhere. Modes and times: asking is no error, or `shutil.copy` would not work in the
-temporary folder, where neither matters."""
+"""In a worker, on top: what names the process, and what the zygote and its sweeper do themselves.
+
+Each worker takes this one anew, and the kernel goes through it for each call that there is: a microsecond for each
+instruction. So what can be refused from the zygote on belongs there.
+Modes and times: asking is no error, or `shutil.copy` would not work in the temporary folder, where neither matters.
+"""
 
 WRONLY, RDWR, TRUNC = 0x001, 0x002, 0x200
 _TRUNCATED = (0, WRONLY, RDWR, WRONLY | RDWR, TRUNC | WRONLY, TRUNC | RDWR)

@@ -1,0 +1,173 @@
+"""What a zygote does to its memory before it forks, on every version of Python that this machine has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import textwrap
+
+import pytest
+
+from tests.pythons import interpreters
+from tests.support import ROOT
+
+PYTHONS = dict(interpreters())
+WITH_MARKS = [version for version in PYTHONS if version != "3.11"]
+
+EVERY_PYTHON = pytest.mark.parametrize("version", PYTHONS)
+EVERY_PYTHON_WITH_MARKS = pytest.mark.parametrize("version", WITH_MARKS)
+
+
+def run(version: str, code: str, **environment: str) -> str:
+    """What a code prints, in a process of its own; it has to end well."""
+    done = subprocess.run(
+        [PYTHONS[version], "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_more_than_one_python_is_looked_at() -> None:
+    if len(PYTHONS) < 2:
+        pytest.skip(f"of Python there is only {', '.join(PYTHONS)} here")
+
+
+# Immortal objects
+
+MARKED = """\
+import gc, json, sys
+from runner.execution.sandbox.child.immortal import make_immortal
+
+class Own:
+    def method(self): return self
+
+there, function = Own(), Own.method
+counted = sys.getrefcount(there)
+gc.collect()
+marked = make_immortal()
+gc.freeze()
+"""
+
+
+@EVERY_PYTHON_WITH_MARKS
+def test_users_of_what_was_there_are_no_longer_counted(version: str) -> None:
+    code = """
+    for each in (there, function, function.__code__, Own, json.loads, json, "a text", sys.modules):
+        before = sys.getrefcount(each)
+        users = [each] * 1000
+        assert sys.getrefcount(each) == before > 2**31, each
+    print(marked > 10_000)
+    """
+    assert run(version, MARKED + textwrap.dedent(code)) == "True"
+
+
+@EVERY_PYTHON_WITH_MARKS
+def test_what_is_made_later_is_counted_and_let_go_of_as_ever(version: str) -> None:
+    code = """
+    import weakref
+    class Later(Own): pass
+    new = Later()
+    assert sys.getrefcount(new) == counted
+    seen = weakref.ref(new)
+    del new
+    assert seen() is None
+    circle = Later()
+    circle.itself = circle
+    seen = weakref.ref(circle)
+    del circle
+    gc.collect()
+    assert seen() is None
+    print("ok")
+    """
+    assert run(version, MARKED + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON_WITH_MARKS
+def test_what_bears_the_mark_can_be_used_and_changed_as_before(version: str) -> None:
+    code = """
+    value = {"a": [1, 2.5, None, True, "text", {"b": []}], "big": 2**70}
+    for _ in range(1000):
+        assert json.loads(json.dumps(value)) == value
+    there.attribute = value
+    del there.attribute
+    sys.modules["another"] = json
+    del sys.modules["another"]
+    Own.method = lambda self: 1
+    assert there.method() == 1
+    for generation in range(3):
+        gc.collect(generation)
+    gc.unfreeze()
+    gc.collect()
+    assert json.loads('{"a": 1}') == {"a": 1}
+    import decimal, dataclasses, enum, typing, statistics
+    assert statistics.mean([1, 2]) == 1.5
+    print("ok")
+    """
+    assert run(version, MARKED + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON_WITH_MARKS
+def test_a_process_that_bears_marks_ends_as_any_other(version: str) -> None:
+    assert run(version, MARKED + "import atexit; atexit.register(print, 'bye')") == "bye"
+
+
+@EVERY_PYTHON
+def test_a_python_without_marks_is_left_alone(version: str) -> None:
+    if version in WITH_MARKS:
+        without = "import ctypes; del ctypes.c_uint32"
+        assert run(version, f"{without}\n{MARKED}\nprint(marked, sys.getrefcount(there) == counted)") == "0 True"
+    else:
+        assert run(version, f"{MARKED}\nprint(marked, sys.getrefcount(there) == counted)") == "0 True"
+
+
+# Gaps
+
+GAPPY = """\
+import ctypes, gc
+from runner.execution.sandbox.child.gaps import use_up_gaps
+
+gappy = [[bytes(size) for _ in range(500)] for size in (20, 100, 300, 400)]
+gappy += [ctypes.create_string_buffer(size) for size in range(600, 3000, 10) for _ in range(5)]
+for each in gappy[:4]:
+    del each[::3]
+del gappy[4::3]
+gc.collect()
+
+def pages(size):
+    made = [bytes(size) for _ in range(6)]
+    return len({id(each) // 4096 for each in made})
+
+def pages_of_the_c_librarys():
+    made = [ctypes.create_string_buffer(size) for size in range(600, 1000, 50)]
+    return len({ctypes.addressof(each) // 4096 for each in made})
+"""
+
+
+@EVERY_PYTHON
+def test_what_is_made_after_gaps_were_used_up_lies_together(version: str) -> None:
+    code = """
+    scattered = pages_of_the_c_librarys()
+    use_up_gaps()
+    print([pages(size) for size in (20, 100, 300, 400)], pages_of_the_c_librarys(), scattered)
+    """
+    by_size, together, scattered = run(version, GAPPY + textwrap.dedent(code)).rsplit(" ", 2)
+    assert by_size == "[1, 1, 1, 1]"
+    assert int(together) <= 3 < int(scattered)
+
+
+@EVERY_PYTHON
+@pytest.mark.parametrize("allocator", ["malloc", "debug", "pymalloc_debug"])
+def test_another_allocator_does_not_make_it_take_all_memory(version: str, allocator: str) -> None:
+    code = """
+    import resource
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    use_up_gaps()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    kilobytes = int(run(version, GAPPY + textwrap.dedent(code), PYTHONMALLOC=allocator))
+    assert kilobytes < 20_000

@@ -16,13 +16,7 @@ from typing import Any
 from runner.execution.sandbox import parts
 from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
-from runner.execution.sandbox.child.encoding import (
-    contains_itself,
-    to_bytes,
-    to_text,
-    too_deep,
-    too_many_digits,
-)
+from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
 from runner.execution.sandbox.child.given.records import Record
 
 Send = Callable[[int, bytes], None]
@@ -257,9 +251,8 @@ class ResultWriter:
         """As `_encoded` has it for a slice, but quickly, unless there is too often what only that can write."""
         if self._misses < quick.MOST_MISSES:
             document = quick.written(values)
-            if document is None:
-                self._misses += 1
-            else:
+            self._misses += document is None
+            if document is not None:
                 brackets = parts.brackets_in(document)
                 if document and brackets <= min(parts.MOST_BRACKETS, parts.MOST_LEVELS - len(above)):
                     return document, brackets

@@ -38,7 +38,7 @@ from runner.broker.runners import ConnectedRunner, Offer, Peer
 from runner.broker.service import TaskService
 from runner.broker.tasks import EndOfTask, RequestedTask, RequestState, TaskEnd, new_task_id
 from runner.clock import Alarm, Clock, Timeouts
-from runner.protocol.codec import STRING_CEILING, MalformedMessage, decode_runner_message, encode
+from runner.protocol.codec import STRING_CEILING, MalformedMessage, check_utf8, decode_runner_message, encode
 from runner.protocol.messages import (
     ACKNOWLEDGEMENT_WINDOW_ELAPSED,
     BrokerMessage,
@@ -194,7 +194,7 @@ class TaskBroker:
         try:
             if len(frame) > STRING_CEILING:
                 raise MalformedMessage(f"it has {len(frame)} bytes, more than n8n can take in")
-            str(frame, "utf-8")
+            check_utf8(frame)
             message = decode_runner_message(frame)
         except UnicodeDecodeError:
             self._violation(runner, "a frame that is not UTF-8")

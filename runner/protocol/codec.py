@@ -13,6 +13,7 @@ Every failure is a `MalformedMessage` with a reason for people, which never cont
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, NoReturn, TypeVar, get_type_hints
@@ -344,6 +345,21 @@ def _find_fields(cls: type) -> tuple[_Field, ...]:
 def payload_limit(max_payload_size: int) -> int:
     """The largest result that can be sent, in bytes, when no message may be larger than `max_payload_size`."""
     return max(1, min(max_payload_size, STRING_CEILING) - ENVELOPE_SIZE)
+
+
+def check_utf8(document: Frame) -> None:
+    """See that bytes are UTF-8, a piece at a time: as one text, they would need memory of their own.
+
+    Raises:
+        UnicodeDecodeError: they are not.
+    """
+    if len(document) <= LARGE:
+        str(document, "utf-8")
+        return
+    view, start = memoryview(document), 0
+    while start < len(view):
+        end = start + LARGE
+        start += codecs.utf_8_decode(view[start:end], "strict", end >= len(view))[1]
 
 
 def check_json(document: Frame, limit: int) -> Raw:

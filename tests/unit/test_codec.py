@@ -20,6 +20,7 @@ from runner.protocol.codec import (
     MalformedMessage,
     UnknownMessage,
     check_json,
+    check_utf8,
     decode_as,
     decode_broker_message,
     decode_fields,
@@ -967,3 +968,52 @@ def test_a_result_of_the_largest_size_fits_into_a_message() -> None:
     limit = payload_limit(MIB)
     result = check_json(b'"' + b"x" * (limit - 2) + b'"', limit)
     assert len(encode(TaskDone("t" * 100, DoneData(result)))) <= MIB
+
+
+# Large results, as the embedded broker reads them
+
+BEHIND = [b"", b',"more":1', b',"more":{"a":[1,"}"]}', b',"taskId":"u"', b',"data":{"result":2}']
+WITHIN = [b"", b',"customData":{"a":"1"}', b',"staticData":{"b":[1]},"more":","']
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("within", WITHIN)
+@pytest.mark.parametrize(
+    "result", [b'["%b"]', rb'["%b\ud83d"]', b'[{"a":"%b","b":[",\\",{}"]}]', b'["%b"', b'["%b"]]', b"%b"]
+)
+def test_a_large_result_is_read_as_a_small_one_is(result: bytes, within: bytes, behind: bytes) -> None:
+    def read(size: int) -> Any:
+        filled = result % (b"x" * size)
+        frame = b'{"type":"runner:taskdone","taskId":"t","data":{"result":%b%b}%b}' % (filled, within, behind)
+        try:
+            message = decode_runner_message(frame)
+        except MalformedMessage:
+            return None
+        assert isinstance(message, TaskDone)
+        data = message.data
+        return message.task_id, bytes(data.result).replace(b"x", b""), bytes(data.custom_data), bytes(data.static_data)
+
+    assert read(2 * LARGE) == read(10)
+
+
+@pytest.mark.parametrize("text", ["x", "é", "名", "\U0001f389", "xé名\U0001f389"])
+@pytest.mark.parametrize("shift", range(4))
+def test_utf8_is_seen_to_be_that_wherever_it_is_cut(text: str, shift: int) -> None:
+    document = b"x" * shift + (text * LARGE).encode()
+    check_utf8(document)
+    check_utf8(memoryview(bytearray(document)))
+    for bad in (document[:-1] + b"\xff", document + "é".encode()[:1], document[:LARGE] + b"\xc3x" + document[LARGE:]):
+        with pytest.raises(UnicodeDecodeError):
+            check_utf8(bad)
+
+
+@given(st.binary(max_size=12) | st.text(max_size=6).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_what_is_no_utf8_is_refused_whatever_its_length(snippet: bytes) -> None:
+    for document in (snippet, b"x" * (LARGE - 3) + snippet + b"x" * LARGE, b"x" * (2 * LARGE - 5) + snippet):
+        try:
+            document.decode("utf-8")
+        except UnicodeDecodeError:
+            with pytest.raises(UnicodeDecodeError):
+                check_utf8(document)
+        else:
+            check_utf8(document)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from runner.errors import TaskFailed
 from runner.execution.sandbox import parts
 from runner.execution.sandbox.assembly import Assembly, Context
-from runner.execution.sandbox.child import writing
+from runner.execution.sandbox.child import quick, writing
 from runner.execution.sandbox.child.encoding import to_json
 from runner.execution.sandbox.child.failures import BadResult
 from runner.execution.sandbox.child.given.records import Record
@@ -31,6 +31,17 @@ Part = tuple[int, bytes]
 MEGABYTE = 1024**2
 KINDS = sorted(parts.MEANINGS)
 NO_LIMIT = 1024 * MEGABYTE
+
+
+@pytest.fixture(params=["json", "msgspec"], scope="module", autouse=True)
+def written_by(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of it holds for both ways to write what is large."""
+    before, quick.loaded[:] = quick.loaded[:], [None]
+    if request.param == "msgspec":
+        quick.loaded.clear()
+        assert quick.load()
+    yield
+    quick.loaded[:] = before
 
 
 def assembled(sent: list[Part], limit: int = NO_LIMIT) -> bytes:
@@ -609,3 +620,12 @@ def test_whatever_comes_the_result_is_one_json_value(sent: list[Part], limit: in
     json.loads(document.decode("utf-8"), parse_constant=pytest.fail)
     assert len(document) <= limit
     assert depth_of(document) <= 5
+
+
+@given(st.text("[{x", max_size=40), st.integers(0, 60))
+def test_brackets_are_counted_exactly_as_long_as_there_may_be_as_many(text: str, most: int) -> None:
+    document = text.encode()
+    count = document.count(b"[") + document.count(b"{")
+    with mock.patch.object(parts, "MOST_BRACKETS", most):
+        found = parts.brackets_in(document)
+    assert found == count if count <= most else found > most

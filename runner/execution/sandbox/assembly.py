@@ -34,6 +34,8 @@ _AFTER = {
 }
 """What follows when one thing has been written: a value, or a key where a key belongs."""
 
+_read = msgspec.json.Decoder(Raw).decode
+
 _WITH_PAYLOAD = frozenset({parts.VALUES, parts.KEY, parts.MEMBERS, parts.PIECE})
 _WITH_COMMAS = frozenset({Context.IN_LIST, Context.IN_OBJECT})
 
@@ -101,13 +103,13 @@ class Assembly:
         self._bound_levels(payload)
         _check_filled(payload)
         _check(b"[%b]" % payload)
-        self._write(self._comma() + payload)
+        self._write(payload, self._comma())
 
     def _take_members(self, payload: bytes) -> None:
         self._bound_levels(payload)
         _check_filled(payload)
         _check(b"{%b}" % payload)
-        self._write(self._comma() + payload)
+        self._write(payload, self._comma())
 
     def _take_key(self, payload: bytes) -> None:
         if payload[:1] != b'"':
@@ -165,18 +167,19 @@ class Assembly:
 
     def _bound_levels(self, payload: bytes) -> None:
         """Refuse what may be nested too deeply, as far as its brackets tell."""
-        brackets = payload.count(b"[") + payload.count(b"{")
+        brackets = parts.brackets_in(payload)
         if self._levels + brackets > parts.MOST_LEVELS:
             raise _too_deep()
         if brackets > parts.MOST_BRACKETS:
             raise _refused(f"a part has {brackets} brackets, and at most {parts.MOST_BRACKETS} are allowed")
 
-    def _write(self, document: bytes) -> None:
-        if len(self._written) + len(document) > self._limit:
+    def _write(self, document: bytes, comma: bytes = b"") -> None:
+        if len(self._written) + len(comma) + len(document) > self._limit:
             raise TaskFailed(
                 f"{self._called} is too large: it has more than the {self._limit} bytes that can be sent to n8n",
                 "N8N_RUNNERS_MAX_PAYLOAD says how large a message may be; n8n itself takes at most 512 MiB.",
             )
+        self._written += comma
         self._written += document
 
     RULES: ClassVar[dict[tuple[Context, int], Callable[[Assembly, bytes], None]]] = {
@@ -223,9 +226,9 @@ def _check(document: bytes) -> None:
     try:
         str(document, "utf-8")
         try:
-            msgspec.json.decode(document, type=Raw)
+            _read(document)
         except ValueError:
-            msgspec.json.decode(with_surrogates_hidden(document), type=Raw)
+            _read(with_surrogates_hidden(document))
     except RecursionError:
         raise _too_deep() from None
     except UnicodeDecodeError as error:

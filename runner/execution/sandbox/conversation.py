@@ -26,8 +26,9 @@ OUTPUT_PAUSE = 0.02
 """How long a task has to last until what it writes to its standard output is read, in seconds. Before that the pipe has
 room for it, and a short task saves the event loop three system calls."""
 
-MOST_AT_ONCE = 4
-"""How many frames are taken before others have their turn: each takes a fraction of a millisecond."""
+MOST_AT_ONCE = 8
+"""How many frames are taken before others have their turn, which together takes a fraction of a millisecond. More than
+are written together, or else it would stop to read after each time."""
 
 FRAME_LIMITS = {
     wire.PRINT: wire.TEXTS_LIMIT,

@@ -144,6 +144,11 @@ class Pool:
                 self._keep(wanted.result())
             raise
 
+    def expect_large(self) -> None:
+        """Have workers be quicker with large tasks; called when there is one. Those that wait stay as they are."""
+        if self._zygote is not None:
+            self._zygote.expect_large()
+
     def _keep(self, worker: Worker) -> None:
         """Have a worker wait for a task."""
         self._waiting.append(worker)

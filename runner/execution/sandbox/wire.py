@@ -32,6 +32,7 @@ ANSWER = 9
 ORDER = 64
 FORK = 65
 KILL = 66
+LARGE = 67
 
 # On the control line, from the zygote
 IMPORTING = 80
@@ -54,6 +55,7 @@ MEANINGS = {
     ORDER: "what the zygote is to be, as JSON (see `order`)",
     FORK: "fork a worker; its standard input and output and its line come along as descriptors",
     KILL: "kill a worker: its number (4 bytes)",
+    LARGE: "tasks are large: from now on workers are to have what reads and writes much JSON; no payload",
     IMPORTING: "a module is about to be imported: its name",
     READY: "workers can be forked: what was achieved, as JSON",
     FORKED: "a worker's number (4 bytes)",

@@ -98,6 +98,7 @@ class ZygoteProcess:
         self._patience = Timeouts(clock, PATIENCE)
         self._look = Alarm(clock, self._look_after)
         self._silent_looks = 0
+        self._expects_large = False
         self._importing: str | None = None
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
@@ -151,6 +152,12 @@ class ZygoteProcess:
         self._say(wire.KILL, wire.NUMBER.pack(worker))
         self._dying.add(worker)
         self._watch()
+
+    def expect_large(self) -> None:
+        """Have the workers that it forks from now on be quicker with large tasks."""
+        if not self._expects_large:
+            self._expects_large = True
+            self._say(wire.LARGE, b"")
 
     def _say(self, kind: int, payload: bytes) -> None:
         """Say something short. The line holds hundreds of thousands of bytes of it."""

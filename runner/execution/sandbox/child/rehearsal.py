@@ -12,6 +12,7 @@ import builtins
 import json
 
 from runner.execution.sandbox import wire
+from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.worker import Terms, Worker
 from runner.execution.sandbox.language.imports import is_allowed
 
@@ -43,6 +44,14 @@ def rehearse(terms: Terms) -> None:
         for _ in range(TIMES):
             _rehearse(terms, known)
             builtins.print = own_print
+
+
+def rehearse_quick() -> None:
+    """Read and write large JSON in this process."""
+    document = json.dumps({"items": ITEMS * 64}).encode("ascii")
+    for _ in range(TIMES):
+        settings = quick.read(memoryview(document))
+        quick.written(settings and settings["items"][:64])
 
 
 def _rehearse(terms: Terms, task: bytes) -> bytes:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from runner.execution.sandbox.child import results
+from runner.execution.sandbox.child import quick, results
 from runner.execution.sandbox.child.explaining import Surroundings, failure_of
 from runner.execution.sandbox.child.failures import BadSettings, Failure
 from runner.execution.sandbox.child.given.provider import Provider
@@ -90,7 +90,7 @@ class Task:
     def run_for_each(self) -> None:
         """Run the code once for each item."""
         self._writer.open_list()
-        run, given, as_item = self._code.run, self._given, results.of_one_item
+        run, given, as_item = self._code.run_often(), self._given, results.of_one_item
         outputs: list[Any] = []
         indexes: list[int] = []
         for index, item in enumerate(self._settings["items"]):
@@ -161,20 +161,23 @@ def _read(text: str) -> Any:
     return json.loads(text)
 
 
-def read_settings(payload: memoryview, *, as_records: bool = False) -> Settings:
+def read_settings(payload: memoryview, *, as_records: bool = False, is_large: bool = False) -> Settings:
     """The settings of a task.
 
     Parameters:
         payload: is released, so that it takes no memory beside what is in it.
         as_records: whether what is in them is to be read as attributes, too.
+        is_large: whether it takes so long that there may be something quicker than `json`.
 
     Raises:
         BadSettings: they are not those of a Code node.
     """
+    settings = quick.read(payload) if is_large and not as_records else None
     try:
-        text = str(payload, "utf-8")
-        payload.release()
-        settings = json.loads(text, object_hook=Record) if as_records else _read(text)
+        if settings is None:
+            text = str(payload, "utf-8")
+            payload.release()
+            settings = json.loads(text, object_hook=Record) if as_records else _read(text)
     except ValueError as error:
         raise BadSettings(str(error)) from None
     except RecursionError:

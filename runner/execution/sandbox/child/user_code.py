@@ -11,7 +11,8 @@ import io
 import linecache
 import marshal
 import sys
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from types import CodeType, FunctionType, GeneratorType
 from typing import Any
 
@@ -141,6 +142,14 @@ class UserCode:
         import asyncio  # only for code that awaits: it costs as much as all the rest
 
         return asyncio.run(returned)
+
+    def run_often(self) -> Callable[[Mapping[str, Any]], Any]:
+        """What runs the code as `run` does, in half the time for code that is short; to be run many times."""
+        code, names, is_async, needs = self._ready
+        if is_async or needs is not None:
+            return self.run
+        namespace, arguments_of = {"__builtins__": self._builtins, "__name__": "__main__"}, itemgetter(*names)
+        return lambda given: FunctionType(code, {**namespace, **given})(*arguments_of(given))
 
 
 def _let_await(module: ast.Module) -> None:

@@ -35,7 +35,8 @@ from runner.execution.sandbox.language.namespace import restricted_builtins
 from runner.execution.sandbox.language.policy import Policy
 
 LARGE = 65536
-"""From how many bytes on the settings of a task are more than the garbage collector should look through."""
+"""From how many bytes on the settings of a task are read quickly if they can be, and are more than garbage collection
+should look through."""
 
 
 class Terms(NamedTuple):
@@ -98,7 +99,7 @@ class Worker:
             given = payload[start:]
             payload.release()
             is_large = len(given) > LARGE
-            settings = read_settings(given, as_records=needs is not None and needs.records)
+            settings = read_settings(given, as_records=needs is not None and needs.records, is_large=is_large)
             if is_large:
                 gc.freeze()  # there is no garbage in it, and a collector that looks for some takes longer than to read
             SOURCE.text = settings["code"]

@@ -14,14 +14,9 @@ from operator import length_hint
 from typing import Any
 
 from runner.execution.sandbox import parts
+from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
-from runner.execution.sandbox.child.encoding import (
-    contains_itself,
-    to_bytes,
-    to_text,
-    too_deep,
-    too_many_digits,
-)
+from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
 from runner.execution.sandbox.child.given.records import Record
 
 Send = Callable[[int, bytes], None]
@@ -71,7 +66,7 @@ class ResultWriter:
         self._last: tuple[int, bytes] | None = None
         """What completes the result. It is held back, since what is complete cannot be taken back."""
         self._batch: list[bytes] = []
-        self._batch_size = self._batch_brackets = 0
+        self._batch_size = self._batch_brackets = self._size = self._misses = 0
 
     def write(self, value: Any) -> None:
         """Write a whole value, which is the result.
@@ -80,7 +75,9 @@ class ResultWriter:
             BadResult: it cannot be written; see `encoding.to_json`.
             Exception: whatever the methods of a value raise.
         """
-        encoded = _encoded(value)
+        is_long = type(value) is list and len(value) > 4 * FIRST_SLICE  # or else to begin quickly takes longer
+        whole = quick.whole(value) if is_long else None
+        encoded = _encoded(value) if whole is None else (whole, 0)
         if encoded is None:
             self._take_apart(value)
         else:
@@ -119,7 +116,7 @@ class ResultWriter:
         Returns False if they have to be written one by one, with `item`. Then, and when it raises what `write` does,
         nothing has been written.
         """
-        encoded = _encoded(values, as_slice=True)
+        encoded = self._together(values, ())
         if encoded and encoded[0]:
             self._add(*encoded)
         return encoded is not None
@@ -234,10 +231,13 @@ class ResultWriter:
         start, length, is_object = 0, FIRST_SLICE, kind == parts.MEMBERS
         while start < len(whole):
             found = whole[start : start + length]
-            encoded = _encoded(gathered(found), self._above, as_slice=True)
+            encoded = self._together(gathered(found), self._above)
             if encoded is not None:
                 document, brackets = encoded
                 self._send(kind, document)
+                self._size += len(document)
+                if self._size > quick.WORTH_LOADING and quick.load():
+                    self._misses = 0
                 start += len(found)
                 if len(document) < ENOUGH and 2 * brackets < parts.MOST_BRACKETS:
                     length *= 2
@@ -246,6 +246,19 @@ class ResultWriter:
             else:
                 yield found[0] if is_object else (None, found[0])
                 start += 1
+
+    def _together(self, values: Any, above: list[int] | tuple[()]) -> tuple[bytes, int] | None:
+        """As `_encoded` has it for a slice, but quickly, unless there is too often what only that can write."""
+        if self._misses < quick.MOST_MISSES:
+            document = quick.written(values)
+            self._misses += document is None
+            if document is not None:
+                brackets = parts.brackets_in(document)
+                if document and brackets <= min(parts.MOST_BRACKETS, parts.MOST_LEVELS - len(above)):
+                    return document, brackets
+                if len(values) > 1:
+                    return None
+        return _encoded(values, above, as_slice=True)
 
     def _text(self, text: str) -> None:
         """Write a long string."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
+import contextlib
 import gc
 import io
 import json
@@ -29,11 +30,12 @@ if __name__ == "__main__":
     sys.path.insert(0, _root)
 
 from runner.execution.sandbox import wire
+from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.explaining import Surroundings
 from runner.execution.sandbox.child.gaps import use_up_gaps
 from runner.execution.sandbox.child.immortal import make_immortal
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
-from runner.execution.sandbox.child.rehearsal import TIMES, rehearse
+from runner.execution.sandbox.child.rehearsal import TIMES, rehearse, rehearse_quick
 from runner.execution.sandbox.child.sweep import sweep
 from runner.execution.sandbox.child.worker import Terms, Worker
 from runner.execution.sandbox.confinement.confine import Confinement, Place
@@ -161,9 +163,19 @@ class Zygote:
             self._fork(DESCRIPTORS.unpack(along[0][2]))
         elif kind == wire.KILL:
             self._kill(wire.NUMBER.unpack(self._line.recv(length, WAIT_FOR_ALL))[0])
+        elif kind == wire.LARGE:
+            self._prepare_for_large()
 
     def _say(self, kind: int, payload: bytes) -> None:
         wire.write_frame(self._descriptor, kind, payload)
+
+    def _prepare_for_large(self) -> None:
+        """Have workers find what reads and writes much JSON, which tiny tasks should not pay for unless it is used."""
+        with contextlib.suppress(MemoryError):  # then there is none of it, and nobody depends on it
+            quick.load()
+            rehearse_quick()
+        gc.collect()
+        gc.freeze()
 
     # Workers
 

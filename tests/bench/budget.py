@@ -17,6 +17,7 @@ from unittest import mock
 import attrs
 import msgspec
 
+from runner.broker.rules import TaskBroker
 from runner.broker.runners import Peer
 from tests.bench import startup, tree, works
 from tests.bench.machine import ForkLoops
@@ -105,18 +106,24 @@ class Parts:
 async def _counts() -> Costs:
     """Page faults by process, and messages. The workers that wait have been forked, but their faults are not told yet:
     as many at the end as at the beginning."""
-    async with Runner(1) as runner:
-        await _run(runner, works.tiny(), ONE_BY_ONE)
-        rules, heard = runner.broker.rules, Counter[str]()
+    heard = Counter[str]()
 
-        def hear(peer: Peer, frame: bytes, receive: Callable[[Peer, bytes], None] = rules.receive) -> None:
-            heard[msgspec.json.decode(frame)["type"]] += 1
-            receive(peer, frame)
+    def hear(
+        rules: TaskBroker,
+        peer: Peer,
+        frame: bytes,
+        receive: Callable[[TaskBroker, Peer, bytes], None] = TaskBroker.receive,
+    ) -> None:
+        heard[msgspec.json.decode(frame)["type"]] += 1
+        receive(rules, peer, frame)
 
-        before = Parts.of(runner)
-        with mock.patch.object(rules, "receive", hear):
+    with mock.patch.object(TaskBroker, "receive", hear):
+        async with Runner(1) as runner:
             await _run(runner, works.tiny(), ONE_BY_ONE)
-        spent = Parts.of(runner) - before
+            heard.clear()
+            before = Parts.of(runner)
+            await _run(runner, works.tiny(), ONE_BY_ONE)
+            spent = Parts.of(runner) - before
     del heard["runner:taskoffer"]  # those that expire meanwhile are made again
     return {
         "faults-runner": spent.runner.faults / ONE_BY_ONE,

@@ -17,6 +17,7 @@ async def test_a_tiny_task_costs_no_more_than_it_did() -> None:
         pytest.skip(f"tests/bench/baseline.json knows nothing of Python {check.VERSION}")
     now = await budget.steady()
     assert {each.name for each in STEADY} == now.keys()
+    assert now["messages"] == 2, "runner:taskaccepted and runner:taskdone"
     table, lost = check.compared(before, now)
     print(table)
     assert lost == []

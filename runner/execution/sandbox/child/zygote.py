@@ -175,6 +175,8 @@ class Zygote:
             quick.load()
             rehearse_quick()
         gc.collect()
+        make_immortal()
+        use_up_gaps()
         gc.freeze()
 
     # Workers

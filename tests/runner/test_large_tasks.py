@@ -37,8 +37,9 @@ async def run(executor: SandboxExecutor, text: str, items: list[Any] | None = No
 
 
 async def look(executor: SandboxExecutor) -> dict[str, Any]:
-    [item] = await run(executor, ENDING)
-    found: dict[str, Any] = item["json"]
+    """What a task sees around it; nothing if it was lost with its zygote."""
+    result = await run(executor, ENDING)
+    found: dict[str, Any] = result[0]["json"] if isinstance(result, list) else {}
     return found
 
 

@@ -1,6 +1,7 @@
 """The parts of docs/performance.md that are made from measurements, which are committed as JSON below docs/measured/.
 
 make bench JSON=docs/measured/figures.json
+make bench JSON=docs/measured/figures-3.11.json N8N_SCRIPTS=none, with another Python and for each of them
 make bench-growth JSON=docs/measured/growth.json
 make bench-where JSON=docs/measured/where.json
 make docs
@@ -21,6 +22,21 @@ FOLDER = Path(__file__).with_name("measured")
 PICTURES = "growth-{}.svg"
 
 Rows = list[tuple[str, ...]]
+
+OF_PYTHON = {
+    "tiny-5": "tiny task, concurrency 5",
+    "tiny-5-ratio": "… to bare forks of the same Python",
+    "tiny-16": "tiny task, concurrency 16",
+    "tiny-1-p50": "… at concurrency 1, from request to end, p50",
+    "per-item": "per item, 1,000 items, concurrency 5",
+    "1mb": "1 MB there and back, concurrency 5",
+    "50mb": "50 MB there and back",
+    "pandas": "import pandas and a tiny frame, p50",
+    "start-result": "exec of `start` to the first result",
+    "idle-memory": "idle memory of the tree, concurrency 5",
+    "forks": "bare forks, one loop",
+}
+"""The figures that are compared between versions of Python, and how they are called there."""
 
 
 def document(name: str) -> Any:
@@ -48,6 +64,17 @@ def figures() -> str:
         name = ("… " if each["what"].startswith(" ") else "") + each["what"].strip()
         rows.append((name, each["unit"], value, spread, *wanted, official))
     return f"{machine_of(measured)}\n\n{table(rows)}"
+
+
+def pythons() -> str:
+    """The table of what depends most on the version of Python, a column for each that was measured."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("figures*.json")]
+    found.sort(key=lambda measured: [int(part) for part in measured["machine"]["python"].split(".")])
+    columns = [{each["name"]: each for each in measured["figures"]} for measured in found]
+    rows: Rows = [("figure", "unit", *(f"Python {measured['machine']['python']}" for measured in found))]
+    for name, what in OF_PYTHON.items():
+        rows.append((what, columns[0][name]["unit"], *(number(figures[name]["value"]) for figures in columns)))
+    return table(rows)
 
 
 def where() -> str:
@@ -106,8 +133,11 @@ def table(rows: Rows) -> str:
     return "\n".join([head, "| --- |" + " ---: |" * (len(rows[0]) - 1), *body]) + "\n"
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"figures": figures, "where": where, "growth": growth}
+SECTIONS: dict[str, Callable[[], str]] = {"figures": figures, "pythons": pythons, "where": where, "growth": growth}
 """The parts of the page by name; each stands between two comments with it."""
+
+SOURCES = {"pythons": "figures"}
+"""What a part is made of, where that has another name."""
 
 
 def performance(current: str) -> str:
@@ -118,7 +148,7 @@ def performance(current: str) -> str:
         _, closing, after = rest.partition(end)
         if not opening or not closing:
             raise SystemExit(f"docs/performance.md has lost the comments between which {name} stands")
-        if document(name) is not None:
+        if document(SOURCES.get(name, name)) is not None:
             current = f"{before}{begin}\n{make()}\n{end}{after}"
     return current
 

@@ -46,7 +46,8 @@ def compared(before: Costs, now: Costs) -> tuple[str, list[str]]:
         verdict = "LOST" if each.is_lost(was, cost) else "better" if each.is_won(was, cost) else ""
         if each.is_lost(was, cost):
             lost.append(f"{each.what.strip()}: {number(cost)}, and it was {number(was)}")
-        rows.append((each.what, number(was), number(cost), f"{cost / was - 1:+.0%}", f"{each.noise:.1%}", verdict))
+        change = f"{cost / was - 1:+.0%}" if was else ""
+        rows.append((each.what, number(was), number(cost), change, f"{each.noise:.1%}", verdict))
     return in_columns(rows, left=1), lost
 
 

@@ -34,6 +34,7 @@ def test_what_is_more_than_noise_is_lost_and_what_is_less_is_not() -> None:
 
 def test_a_loss_is_said_in_words_and_what_is_new_is_no_loss() -> None:
     before = {each.name: 10.0 for each in BUDGETS if each.name != "messages"}
+    before["faults-runner"] = 0.0
     table, lost = check.compared(before, {**dict.fromkeys(before, 10.0), "messages": 3.0, "faults-worker": 12.0})
     assert lost == ["page faults of the worker, a tiny task: 12, and it was 10"]
     assert "not in the baseline" in table

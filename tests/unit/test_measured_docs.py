@@ -12,6 +12,8 @@ import measured
 import plot
 import pytest
 
+from tests.pythons import SUPPORTED
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -33,6 +35,11 @@ def test_the_readme_claims_no_more_than_was_measured() -> None:
     (figure,) = (each for each in measured.document("figures")["figures"] if each["name"] == "tiny-5")
     assert 0.8 * figure["value"] <= int(claim[1]) <= figure["value"]
     assert int(claim[2]) == figure["official"]
+
+
+def test_every_supported_python_has_its_column() -> None:
+    head, *_ = measured.pythons().splitlines()
+    assert re.findall(r"Python (3\.\d+)\.\d+", head) == [*SUPPORTED]
 
 
 def test_the_times_of_a_task_add_up() -> None:

@@ -90,7 +90,8 @@ async def test_slots_that_stay_busy_are_said_with_the_variable_that_gives_more(
             await connection.ping_answered()
             assert said(caplog) == []
             connection.forget()
-            await clock.advance(6)
+            while not connection.heard("runner:taskoffer"):  # one that is good still
+                await clock.advance(1)
             await connection.give_task("two", {})
             await clock.advance(20)
             assert said(caplog) == []

@@ -8,7 +8,16 @@ of an AttributeError; n8n's on its task runner. They go for what turns names mad
 
 from __future__ import annotations
 
+import sys
+
 from tests.security.pool_attacks.attack import because, table
+
+GONE = {
+    "escapes: the old name of open": (3, 12),
+    "escapes: a reference forward": (3, 13),
+    "escapes: what uuid knows": (3, 13),
+}
+"""What they go for is not there any more, from this version of Python on."""
 
 ESCAPES = table(
     {
@@ -293,6 +302,7 @@ ESCAPES = table(
             "escapes: a tuple of a name that changes",
             "escapes: a reference forward, evaluated",
             "escapes: except* of a type that lies",
+            *(name for name, version in GONE.items() if sys.version_info >= version),
         ),
     ),
 )

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.execution.sandbox import parts
-from runner.execution.sandbox.child import quick
+from runner.execution.sandbox.child import levels, quick
 from runner.execution.sandbox.child.encoding import to_json
 from runner.execution.sandbox.child.failures import BadSettings
 from runner.execution.sandbox.child.given.records import Record
@@ -190,7 +190,7 @@ def test_what_msgspec_would_write_otherwise_or_not_at_all_is_left_to_encoding(va
 def test_what_is_nested_deeply_or_in_itself_is_left_to_encoding() -> None:
     circle: list[Any] = []
     circle.append(circle)
-    for value in (circle, deep(quick.MOST_LEVELS, lambda inner: [inner], 1), deep(100_000, lambda inner: [inner], 1)):
+    for value in (circle, deep(levels.MOST_LEVELS, lambda inner: [inner], 1), deep(100_000, lambda inner: [inner], 1)):
         assert quick.written([value]) is None
 
 

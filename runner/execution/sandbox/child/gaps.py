@@ -8,7 +8,6 @@ or in a pool that has just begun, lies side by side.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 POOL, POOL_HEADER = 16 * 1024, 48
 """Python takes blocks of one size from a pool of so many bytes, of which the first are its own: see obmalloc.c."""
@@ -92,7 +91,6 @@ def _use_up_the_c_librarys() -> None:
 def _is_glibc() -> bool:
     """Whether the C library is one that looks for the block that fits best, and cuts what it lacks from the end."""
     try:
-        name: Any = os.confstr("CS_GNU_LIBC_VERSION")
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
     except (AttributeError, ValueError, OSError):
         return False
-    return bool(name)

@@ -15,6 +15,7 @@ from gc import get_referents
 from typing import Any
 
 from runner.execution.sandbox import parts
+from runner.execution.sandbox.child.levels import CONTAINERS, MOST_LEVELS, keys_in
 
 WORTH_LOADING = 2 * 1024**2
 """From how many bytes on it is faster to import msgspec first, which takes a worker some 15 ms, than not to."""
@@ -26,18 +27,8 @@ LONGEST_SHARED = 32
 """Keys in ASCII of up to so many characters are the same text in all items; of others, msgspec makes one for each item,
 which may be more than all the rest."""
 
-CONTAINERS = frozenset({dict, list, tuple})
-
-PLAIN = CONTAINERS | {str, int, float, bool, type(None)}
-"""The types of values that msgspec writes as `encoding` does; others it may know too, but has other forms for."""
-
-KEYS = frozenset({str})
-
 MOST_MISSES = 4
 """So many parts of a result may be left to `encoding` before it is no longer tried."""
-
-MOST_LEVELS = 50
-"""How many levels of what is written are looked through one by one."""
 
 
 class _Msgspec:
@@ -119,17 +110,13 @@ def whole(values: list[Any]) -> bytes | None:
 def _is_plain(values: Any) -> bool:
     """Whether there is nothing but what JSON has in values that were just written, which bounds how many there are.
 
-    One level at a time, at the speed of C.
+    Only that does msgspec write as `encoding` does: it may know other types too, but has other forms for them.
     """
     level = [values]
     for _ in range(MOST_LEVELS):
         kinds = set(map(type, level))
-        if not kinds <= PLAIN:
+        if keys_in(level, kinds) is None:
             return False
-        if dict in kinds:
-            dicts = level if len(kinds) == 1 else [each for each in level if type(each) is dict]
-            if not KEYS.issuperset(map(type, set().union(*dicts))):
-                return False
         if kinds.isdisjoint(CONTAINERS):
             return True
         level = get_referents(*level)

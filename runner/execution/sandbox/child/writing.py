@@ -18,6 +18,7 @@ from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.conversion import as_key, convert, opened
 from runner.execution.sandbox.child.encoding import contains_itself, to_bytes, to_text, too_deep, too_many_digits
 from runner.execution.sandbox.child.given.records import Record
+from runner.execution.sandbox.child.levels import ATOMS, MOST_LEVELS, keys_in
 
 Send = Callable[[int, bytes], None]
 
@@ -30,20 +31,8 @@ PIECE_LENGTH = 10_000
 FIRST_SLICE = 16
 """How many elements are encoded together until their size is known."""
 
-ATOMS = frozenset({int, float, bool, type(None)})
-"""The types of values that become short, and have nothing in them."""
-
-PLAIN = ATOMS | {str, dict, list, tuple}
-"""The types of values that become as long as they and what is in them are."""
-
 NARROW = 1000
 """Up to how many values a level of a value is looked at before it is taken apart."""
-
-KEYS = frozenset({str})
-"""The types of keys that are as long as they are written."""
-
-LEVELS_SEEN = 50
-"""How many levels of what is written together are looked through one by one."""
 
 SIZE_OF_ATOMS = 8
 """About how long one of these becomes, in characters. A part that becomes too long nevertheless is seen to be."""
@@ -216,7 +205,7 @@ class ResultWriter:
             whole = {as_key(key): member for key, member in whole.items()}
         for key, inner in self._slices(parts.MEMBERS, list(whole.items()), dict):
             document = to_bytes(to_text(key)) if len(key) <= PIECE_LENGTH else None
-            if document is None or document.count(b"[") + document.count(b"{") > parts.MOST_BRACKETS:
+            if document is None or parts.brackets_in(document) > parts.MOST_BRACKETS:
                 self._text(key)
             else:
                 self._send(parts.KEY, document)
@@ -306,19 +295,12 @@ def _is_bounded(values: Any) -> bool:
     and keys that occur more than once.
     """
     left, level = parts.PART_LIMIT, [values]
-    for _ in range(LEVELS_SEEN):
+    for _ in range(MOST_LEVELS):
         kinds = set(map(type, level))
-        if not kinds <= PLAIN:
+        keys = keys_in(level, kinds)
+        if keys is None:
             return False
-        if dict in kinds:
-            dicts = level if len(kinds) == 1 else [each for each in level if type(each) is dict]
-            try:
-                keys = set().union(*dicts)
-            except Exception:  # noqa: BLE001 - what comparing keys of the user's own classes raises
-                return False
-            if not KEYS.issuperset(map(type, keys)):
-                return False
-            left -= sum(map(len, keys))
+        left -= sum(map(len, keys))
         left -= sum(map(len if kinds.isdisjoint(ATOMS) else length_hint, level))
         if left < 0:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 
@@ -98,3 +99,8 @@ def table(
 def because(reason: str, names: Iterable[str]) -> dict[str, str]:
     """The same reason for several attacks."""
     return dict.fromkeys(names, reason)
+
+
+def gone(since: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+    """The reason for attacks whose target is not there any more, since a version of Python, where this is as new."""
+    return because("its target is gone", [name for name, version in since.items() if sys.version_info >= version])

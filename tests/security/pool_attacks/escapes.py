@@ -8,16 +8,7 @@ of an AttributeError; n8n's on its task runner. They go for what turns names mad
 
 from __future__ import annotations
 
-import sys
-
-from tests.security.pool_attacks.attack import because, table
-
-GONE = {
-    "escapes: the old name of open": (3, 12),
-    "escapes: a reference forward": (3, 13),
-    "escapes: what uuid knows": (3, 13),
-}
-"""What they go for is not there any more, from this version of Python on."""
+from tests.security.pool_attacks.attack import because, gone, table
 
 ESCAPES = table(
     {
@@ -295,14 +286,22 @@ ESCAPES = table(
         "escapes: super": "return super(int, 1).__init__.__objclass__.__subclasses__()",
     },
     against_rules=True,
-    unproven=because(
-        "this Python sees to it, or has it not",
-        (
-            "escapes: the name of a tuple is code",
-            "escapes: a tuple of a name that changes",
-            "escapes: a reference forward, evaluated",
-            "escapes: except* of a type that lies",
-            *(name for name, version in GONE.items() if sys.version_info >= version),
+    unproven={
+        **because(
+            "this Python sees to it, or has it not",
+            (
+                "escapes: the name of a tuple is code",
+                "escapes: a tuple of a name that changes",
+                "escapes: a reference forward, evaluated",
+                "escapes: except* of a type that lies",
+            ),
         ),
-    ),
+        **gone(
+            {
+                "escapes: the old name of open": (3, 12),
+                "escapes: a reference forward": (3, 13),
+                "escapes: what uuid knows": (3, 13),
+            }
+        ),
+    },
 )

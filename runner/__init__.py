@@ -12,9 +12,11 @@ this package, and must not pay for what they do not need.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in `typing`, which is much more than the processes that tasks run in start with
 if TYPE_CHECKING:
+    from typing import Any
+
     from runner.config import TaskRunnerConfig
     from runner.connection.failures import ConnectionLost, Refused, Unreachable
     from runner.connection.transport import SignOfLife, Socket, Transport

@@ -14,7 +14,7 @@ from runner.execution.sandbox.confinement.kernel import Kernel
 from runner.execution.sandbox.confinement.landlock import Landlock
 from tests.chaos.world import can_mount
 from tests.scripted_broker import ScriptedBroker
-from tests.support import AUTH_TOKEN, ManualClock
+from tests.support import AUTH_TOKEN, ManualClock, has_large_pages
 
 FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "dot": (lambda: shutil.which("dot") is not None, "Graphviz's `dot` is not installed"),
@@ -25,6 +25,7 @@ FEATURES: dict[str, tuple[Callable[[], bool], str]] = {
     "chromium": (lambda: shutil.which("chromium") is not None, "Debian's Chromium (the package chromium) is missing"),
     "landlock": (lambda: Landlock(Kernel()).abi > 0, "this kernel has no Landlock to stop the attacks"),
     "systemd-analyze": (lambda: shutil.which("systemd-analyze") is not None, "systemd is not installed"),
+    "large pages": (has_large_pages, "Linux makes no large pages here: it takes 6.1 or later, on x86-64"),
     "ipv6": (lambda: os.path.exists("/proc/net/if_inet6"), "this machine has no IPv6"),  # noqa: PTH110
     "mount": (can_mount, "this user may not mount a small file system to fill"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import subprocess
@@ -18,7 +19,19 @@ from runner.broker import EmbeddedBroker, EndOfTask
 from statemachine.testing import VirtualClock
 
 ROOT = Path(__file__).parent.parent
+LARGE_PAGE = 2 * 1024**2
 AUTH_TOKEN = "auth-token-of-the-tests"
+
+
+def has_large_pages() -> bool:
+    """Whether Linux puts memory in large pages on request, on a processor that the runner asks for them on."""
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        return False
+    memory = ctypes.create_string_buffer(2 * LARGE_PAGE)
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    begins = -(-ctypes.addressof(memory) // LARGE_PAGE) * LARGE_PAGE
+    return bool(advise(begins, LARGE_PAGE, 25) == 0)  # MADV_COLLAPSE
 
 
 class ManualClock(VirtualClock):

@@ -393,7 +393,7 @@ async def test_what_a_sweeper_that_was_killed_has_left_is_swept_by_the_next_one(
         text = """
             import os
             place = os.environ["TMPDIR"]
-            for n in range(1_000):
+            for n in range(5_000):
                 os.mkdir(f"{place}/{n}")
             print(place[1:], os.getppid())
             """

@@ -171,3 +171,114 @@ def test_another_allocator_does_not_make_it_take_all_memory(version: str, alloca
     """
     kilobytes = int(run(version, GAPPY + textwrap.dedent(code), PYTHONMALLOC=allocator))
     assert kilobytes < 20_000
+
+
+# Large pages
+
+LARGE_PAGES = """\
+from runner.execution.sandbox.child.arenas import Arenas
+arenas = Arenas()
+
+import os, sys
+from runner.execution.sandbox.child.large_pages import LargePages
+
+def large(permissions):
+    counted, counts = 0, False
+    for line in open("/proc/self/smaps"):
+        first, second, *_ = line.split()
+        if "-" in first and not first.endswith(":"):
+            counts = second == permissions
+        elif first == "AnonHugePages:" and counts:
+            counted += int(second)
+    return counted // 2048
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+"""
+
+needs_large_pages = pytest.mark.needs("large pages")
+
+
+@EVERY_PYTHON
+@needs_large_pages
+def test_the_code_of_the_interpreter_runs_on_in_large_pages(version: str) -> None:
+    code = """
+    kept = LargePages().keep_code()
+    assert kept == large("r-xp") > 0, (kept, large("r-xp"))
+    import decimal, hashlib, json, re, traceback
+    assert json.loads(json.dumps({"a": [1.5, None]})) == {"a": [1.5, None]}
+    assert re.sub("[aeiou]", "", "large pages") == "lrg pgs"
+    assert str(decimal.Decimal(1) / 7) == "0.1428571428571428571428571429"
+    assert hashlib.sha256(b"").hexdigest().startswith("e3b0c442")
+    try:
+        eval("1 / 0")
+    except ZeroDivisionError as error:
+        assert "division" in traceback.format_exc()
+    if not os.fork():
+        exec("class A: pass")
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+    print("ok")
+    """
+    assert run(version, LARGE_PAGES + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON
+@needs_large_pages
+def test_objects_are_as_they_were_in_large_pages_here_and_in_a_child_that_changes_them(version: str) -> None:
+    code = """
+    pages = LargePages()
+    things = [{"n": n, "text": str(n) * 10, "list": [n, float(n)]} for n in range(20_000)]
+    kept = pages.keep_objects()
+    assert 3 < kept - 2 <= large("rw-p") <= kept, (kept, large("rw-p"))  # those at the ends are in parts again
+    arenas.as_before()
+
+    def are_as_made():
+        return all(t == {"n": n, "text": str(n) * 10, "list": [n, float(n)]} for n, t in enumerate(things))
+
+    assert are_as_made()
+    if not os.fork():
+        for each in things:
+            each["list"].append("more")
+            each["n"] = None
+        del things[::2]
+        os._exit(0 if things[0]["list"] == [1, 1.0, "more"] else 1)
+    assert os.wait()[1] == 0
+    assert are_as_made()
+    pages.keep_objects()
+    assert are_as_made()
+    print("ok")
+    """
+    assert run(version, LARGE_PAGES + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON
+def test_python_takes_arenas_from_the_c_library_until_it_does_as_before(version: str) -> None:
+    code = """
+    import ctypes
+    sbrk = ctypes.CDLL(None).sbrk
+    sbrk.restype = ctypes.c_void_p
+    began = sbrk(0)
+    things = [[str(n)] for n in range(100_000)]
+    end = sbrk(0)
+    assert end - began > 8 * 2**20, end - began
+    arenas.as_before()
+    before = resident()
+    more = [[str(n)] for n in range(100_000)]
+    assert sbrk(0) - end < 2**20, sbrk(0) - end
+    assert resident() - before > 8 * 2**20
+    del more
+    del things
+    freed = before - resident()
+    assert freed > 6 * 2**20, freed
+    assert [[str(n)] for n in range(100_000)][-1] == ["99999"]
+    print("ok")
+    """
+    assert run(version, LARGE_PAGES + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON
+def test_a_python_that_cannot_call_c_is_left_alone(version: str) -> None:
+    code = "import sys; sys.modules['ctypes'] = None\n" + LARGE_PAGES
+    code += "arenas.as_before(); print(LargePages().keep_code(), LargePages().keep_objects(), large('rw-p'))"
+    assert run(version, code) == "0 0 0"

@@ -6,21 +6,8 @@ the runner is gone, so is the line, the zygote ends, and with it, by the kernel,
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
-import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
-import contextlib
-import gc
-import io
-import json
 import os
-import select
-import signal
-import struct
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
 
 if __name__ == "__main__":
     # Started as `python -I .../zygote.py`: the package around it has to be found, and user code should not see how.
@@ -29,11 +16,31 @@ if __name__ == "__main__":
         _root = os.path.dirname(_root)  # noqa: PTH120
     sys.path.insert(0, _root)
 
+from runner.execution.sandbox.child.arenas import Arenas
+
+if __name__ == "__main__":
+    _arenas = Arenas()  # before anything else is imported, which is to be in large pages
+
+import _signal  # type: ignore[import-not-found]
+import _socket  # what `socket` adds would be in every fork: twenty classes, `selectors`, and a library for arrays
+import contextlib
+import gc
+import io
+import json
+import select
+import signal
+import struct
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from runner.execution.sandbox import wire
 from runner.execution.sandbox.child import quick
 from runner.execution.sandbox.child.explaining import Surroundings
 from runner.execution.sandbox.child.gaps import use_up_gaps
 from runner.execution.sandbox.child.immortal import make_immortal
+from runner.execution.sandbox.child.large_pages import LargePages
 from runner.execution.sandbox.child.preload import FOR_LIBRARIES, LeavesThreads, preload
 from runner.execution.sandbox.child.rehearsal import TIMES, rehearse, rehearse_quick
 from runner.execution.sandbox.child.sweep import sweep
@@ -91,9 +98,10 @@ class Untouched(NamedTuple):
 class Zygote:
     """The zygote, from its order on."""
 
-    def __init__(self, line: _socket.socket, order: Order) -> None:
+    def __init__(self, line: _socket.socket, order: Order, large_pages: LargePages) -> None:
         """A zygote at the end of a control `line`. Nothing is imported or confined yet."""
         self._line = line
+        self._large_pages = large_pages
         self._descriptor = line.fileno()
         self._order = order
         self._living: dict[int, Untouched] = {}
@@ -126,10 +134,7 @@ class Zygote:
         rehearse(terms)
         self._rehearse_settling(self._places[-1])
         self._worker = Worker(WORKERS_LINE, terms)
-        gc.collect()
-        make_immortal()
-        use_up_gaps()
-        gc.freeze()
+        self._arrange_memory()
         gc.disable()  # a worker enables it when the code of its task begins
         gc.set_threshold(SELDOM)
         document = {"report": list(self._confinement.report(results)), "problems": problems}
@@ -174,10 +179,15 @@ class Zygote:
         with contextlib.suppress(MemoryError):  # then there is none of it, and nobody depends on it
             quick.load()
             rehearse_quick()
+        self._arrange_memory()
+
+    def _arrange_memory(self) -> None:
+        """Have all that there is so far shared with workers for as little as possible."""
         gc.collect()
         make_immortal()
         use_up_gaps()
         gc.freeze()
+        self._large_pages.keep_objects()
 
     # Workers
 
@@ -339,16 +349,19 @@ def _nothing(*_: object) -> None:
     """Handle a signal that is only to wake the zygote up."""
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, arenas: Arenas) -> None:
     """Be a zygote, until the runner is gone."""
     os.set_inheritable(descriptor, False)
     line = _socket.socket(fileno=descriptor)
     while os.open(os.devnull, os.O_RDONLY) < WORKERS_LINE:
         pass  # so that what a worker gets is never where it belongs already
+    large_pages = LargePages()
+    large_pages.keep_code()
     _, payload = wire.read_frame(descriptor)
     try:
-        zygote = Zygote(line, Order.from_json(payload))
+        zygote = Zygote(line, Order.from_json(payload), large_pages)
         zygote.prepare()
+        arenas.as_before()
     except LeavesThreads as left:
         wire.write_frame(descriptor, wire.LEFT_THREADS, left.module.encode())
         return
@@ -361,7 +374,7 @@ def main(descriptor: int) -> None:
 if __name__ == "__main__":
     number = int(sys.argv.pop())
     try:
-        main(number)
+        main(number, _arenas)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the runner is gone
     finally:

@@ -1,0 +1,92 @@
+"""Large pages for what the zygote shares with its workers, so that a fork and an end have less to go through.
+
+A fork writes down each page that the zygote has, and the end of the worker crosses it out again, one by one: a tenth of
+a microsecond each, most of it for the kernel's own records, which are all over the memory and in no cache. And what
+comes from a file, such as the interpreter's code, is mapped again in each worker, sixteen pages at a time.
+Linux can put 512 pages that lie side by side in a large one (madvise(2), MADV_COLLAPSE, since 6.1). That is one entry,
+and when it is taken apart again, since some of it is written to, its records still lie side by side.
+
+Nothing depends on it: where there are no large pages, all is as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from runner.execution.sandbox.child.memory import EXECUTE, HEAP, LARGE, READ, SMALL, Memory, Range, ranges
+
+WORTH_IT = LARGE // 4
+"""So much of a large page has to be there before, in bytes: the rest is memory that nobody asked for."""
+
+
+class LargePages:
+    """The large pages of a process."""
+
+    def __init__(self) -> None:
+        """Look at what there is. To be made before the process is confined."""
+        self._ranges: Sequence[Range] = ()
+        try:
+            if os.sysconf("SC_PAGE_SIZE") == SMALL:
+                self._memory = Memory()
+                self._ranges = [*ranges()]
+        except (ImportError, AttributeError, OSError):
+            return  # there are none here
+
+    def keep_code(self) -> int:
+        """Put a copy of the interpreter's code in large pages, in place of what comes from its file.
+
+        What lies between its code and cannot be written, such as its constants, could be executed then as well.
+
+        Returns how many large pages there are for it.
+        """
+        if not self._ranges or os.uname().machine != "x86_64":  # others have to be told that what was written is code
+            return 0
+        code = _read_only_around(self._memory.a_function, self._ranges)
+        start, end = -(-code.start // LARGE) * LARGE, code.end // LARGE * LARGE
+        return (end - start) // LARGE if start < end and self._memory.replace_by_copy(start, end, READ | EXECUTE) else 0
+
+    def keep_objects(self) -> int:
+        """Put what was there at first in large pages, and what the C library's memory has now.
+
+        Returns how many large pages there are for it.
+        """
+        kept = 0
+        for start, end, permissions, name in self._ranges:
+            if permissions == "rw-p" and name in ("", HEAP):
+                until = self._memory.end_of_heap() if name == HEAP else end
+                kept += sum(self._put_in_one(at, start, until) for at in _large_pages_of(start, until))
+        return kept
+
+    def _put_in_one(self, at: int, start: int, end: int) -> bool:
+        """Put what there is from `start` to `end` in the large page that begins at `at`, as far as it belongs there.
+
+        What is missing is taken for as long as that lasts. False if it did not work.
+        """
+        memory = self._memory
+        missing = [(since, until) for since, until in ((at, start), (end, at + LARGE)) if since < until]
+        taken = [each for each in missing if memory.take(*each)]
+        done = taken == missing and memory.put_in_large_pages(at, at + LARGE)
+        for each in taken:
+            memory.let_go(*each)
+        return done
+
+
+def _read_only_around(address: int, memory: Sequence[Range]) -> Range:
+    """What lies around an address side by side, is of the same file, and cannot be written."""
+    found = Range(0, 0, "", "")
+    for each in memory:
+        if each.permissions[:2] == "r-" and each.name == found.name and each.start == found.end:
+            found = found._replace(end=each.end)
+        elif found.start <= address < found.end:
+            break
+        else:
+            found = each
+    return found
+
+
+def _large_pages_of(start: int, end: int) -> Iterator[int]:
+    """Where the large pages begin that have enough in them."""
+    for at in range(start // LARGE * LARGE, end, LARGE):
+        if min(end, at + LARGE) - max(start, at) >= WORTH_IT:
+            yield at

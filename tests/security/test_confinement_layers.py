@@ -180,11 +180,15 @@ def test_no_two_rules_are_about_the_same_call(which: tuple[Rule, ...]) -> None:
         ("clone", (0x4000 | 0x100 | 17,), errno.EPERM),
         ("clone", (0x3D0F00 | 0x1000_0000,), errno.EPERM),
         ("prlimit64", (0, 1), None),
-        ("prlimit64", (77, 1), None),
+        ("prlimit64", (77, 1), errno.EPERM),
         ("prlimit64", (1, 1), errno.EPERM),
         ("setpriority", (0, 0), None),
         ("setpriority", (2, 0), errno.EPERM),
         ("setpriority", (0, 1), errno.EPERM),
+        ("sched_setaffinity", (0, 8), None),
+        ("sched_setaffinity", (1, 8), errno.EPERM),
+        ("ioprio_set", (1, 0), None),
+        ("ioprio_set", (1, 1), errno.EPERM),
         ("fcntl", (3, 1030), None),
         ("fcntl", (3, 8), errno.EPERM),
         ("fcntl", (3, 15), errno.EPERM),
@@ -247,7 +251,7 @@ CONFINING: list[tuple[Any, ...]] = [
 @MACHINES
 def test_the_filter_that_each_worker_takes_anew_is_short(machine: str) -> None:
     its_own = program(machine, *rules.WORKER)
-    assert len(its_own.instructions) < 80, "the kernel looks at each of them some three hundred times a task"
+    assert len(its_own.instructions) < 40, "the kernel looks at each of them some three hundred times a task"
 
 
 @MACHINES

@@ -47,8 +47,8 @@ NAMESPACES = 0x7E02_0000
 """The flags of clone that make namespaces."""
 CLONE_THREAD = 0x0001_0000
 
-SELF = Test(0, (0, OWN))
-"""The first argument is this process, by its number or as zero."""
+SELF = Test(0, (0,))
+"""The first argument is whoever calls. To know them by their number as well, each would need a filter of its own."""
 
 READING_PRCTL = (2, 3, 7, 16, 21, 23, 25, 27, 30, 39, 42, 51, 52, 56, 64, 0x41555856)
 HARMLESS_PRCTL = (15, 29, 41, 50, 55, 63, 0x53564D41)
@@ -108,6 +108,12 @@ ZYGOTE: tuple[Rule, ...] = (
     Rule("clone is how processes are forked", ("fork", "vfork")),
     Rule("no signals with something in them", ("rt_sigqueueinfo", "rt_tgsigqueueinfo")),
     Rule("a process stays where it is found", ("setsid", "setpgid")),
+    Rule("limits of its own", ("prlimit64",), unless=(SELF,)),
+    Rule(
+        "its own turn", ("sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"), unless=(SELF,)
+    ),
+    Rule("its own rank", ("setpriority",), unless=(Test(0, (0,)), Test(1, (0,)))),
+    Rule("its own rank at the disk", ("ioprio_set",), unless=(Test(0, (1,)), Test(1, (0,)))),
     Rule(
         "what confines cannot be lifted",
         ("prctl",),
@@ -146,17 +152,11 @@ WORKER: tuple[Rule, ...] = (
     Rule("threads, but no processes", ("clone",), unless=(Test(0, (CLONE_THREAD,), NAMESPACES | CLONE_THREAD),)),
     Rule("signals to nobody else", ("kill", "tkill", "tgkill"), unless=(Test(0, (OWN,)),)),
     Rule("what it is tied to stays", ("prctl",), when=(Test(0, CONFINING_PRCTL),)),
-    Rule("limits of its own", ("prlimit64",), unless=(SELF,)),
-    Rule(
-        "its own turn", ("sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"), unless=(SELF,)
-    ),
-    Rule("its own rank", ("setpriority",), unless=(Test(0, (0,)), Test(1, (0, OWN)))),
-    Rule("its own rank at the disk", ("ioprio_set",), unless=(Test(0, (1,)), Test(1, (0, OWN)))),
     Rule("filters are complete", ("seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")),
     Rule("Landlock does not know of modes", ("chmod", "fchmod", "fchmodat", "fchmodat2"), answer=IGNORED),
     Rule("nor of times", ("utimensat",), answer=IGNORED),
 )
-"""In a worker, on top: what names the process, and what the zygote and its sweeper do themselves.
+"""In a worker, on top: what has to name the process, and what the zygote and its sweeper do themselves.
 
 Each worker takes this one anew, and the kernel goes through it for each call that there is: a microsecond for each
 instruction. So what can be refused from the zygote on belongs there.

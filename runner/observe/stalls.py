@@ -5,7 +5,7 @@
         loop_runner.run(...)
 
 The loop says when it begins to work and when it waits; a thread looks whether it has been working for too long. While
-the loop waits for long, so does the thread: an idle process has nothing to wake up for.
+the loop has next to nothing to do, so has the thread: an idle process should not wake up.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ LIMIT = 0.5
 LOOKS = 4
 """How often it is looked after within the limit, until a look finds it waiting."""
 
+DOZES = 10
+"""How long it is not looked after while it is idle, in limits: what holds it up then is found later, if it lasts."""
+
+SHORT_WAITS = 4
+"""After how many waits in a row that were shorter than the limit the loop is idle no longer."""
+
 FRAMES_SHOWN = 6
 
 
@@ -45,6 +51,8 @@ class StallWatch:
         self._limit = limit
         self._working_since = 0.0
         """Since when the loop has been working; 0 while it waits."""
+        self._waiting_since = 0.0
+        self._short_waits = 0
         self._shown = 0.0
         """The last `_working_since` of which it has been logged where it was."""
         self._loop_thread = threading.get_ident()
@@ -59,6 +67,7 @@ class StallWatch:
     def __enter__(self) -> Self:
         """Begin to watch the loop, which runs in the thread that calls this."""
         self._loop_thread = threading.get_ident()
+        self._is_needed.set()
         self._thread.start()
         return self
 
@@ -70,27 +79,31 @@ class StallWatch:
 
     def works(self) -> None:
         """The loop has something to do."""
-        self._working_since = time.monotonic()
+        self._working_since = now = time.monotonic()
         if not self._is_needed.is_set():
-            self._is_needed.set()
+            self._short_waits = self._short_waits + 1 if now - self._waiting_since < self._limit else 0
+            if self._short_waits > SHORT_WAITS:  # not at once: to wake the thread takes half as long as an idle turn
+                self._is_needed.set()
 
     def waits(self) -> None:
         """The loop has done it."""
         since, self._working_since = self._working_since, 0.0
-        took = time.monotonic() - since if since else 0.0
+        self._waiting_since = now = time.monotonic()
+        took = now - since if since else 0.0
         if took > self._limit:
             log.warning("The event loop stood still for %.1f s; no ping was answered and no task taken meanwhile", took)
             self._on_stall(took)
 
     def _watch(self) -> None:
         while not self._is_over.is_set():
-            self._is_needed.wait()
+            if not self._is_needed.wait(DOZES * self._limit):
+                self._look()
+                continue
             while self._is_needed.is_set() and not self._is_over.wait(self._limit / LOOKS):
                 self._look()
                 if not self._working_since:
+                    self._short_waits = 0
                     self._is_needed.clear()
-                    if self._working_since:  # from just this moment on, in which it has seen that it is looked after
-                        self._is_needed.set()
 
     def _look(self) -> None:
         """Log where the loop is, if it has been there for too long: once for each time."""

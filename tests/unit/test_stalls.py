@@ -9,7 +9,7 @@ import time
 import pytest
 
 from runner import Count, TaskRunner, TaskRunnerConfig
-from runner.observe.stalls import LOOKS, StallWatch
+from runner.observe.stalls import DOZES, LOOKS, SHORT_WAITS, StallWatch
 
 LIMIT = 0.1
 
@@ -66,6 +66,43 @@ def test_nobody_looks_after_a_loop_that_waits(monkeypatch: pytest.MonkeyPatch) -
 
     run_watched(idle, [])
     assert len(looks) <= LOOKS
+
+
+def test_what_is_done_now_and_then_does_not_have_the_loop_looked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(StallWatch, "_look", lambda _: looks.append(time.monotonic()))
+
+    async def mostly_idle() -> None:
+        for _ in range(4):
+            await asyncio.sleep(1.5 * LIMIT)
+            await asyncio.sleep(0)
+
+    run_watched(mostly_idle, [])
+    assert len(looks) <= LOOKS
+
+
+def test_a_loop_that_was_idle_and_has_much_to_do_is_looked_after_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def idle_and_then_busy() -> None:
+        await asyncio.sleep(3 * LIMIT)
+        for _ in range(2 * SHORT_WAITS):
+            await asyncio.sleep(0)
+        await stands_still()
+
+    stalls: list[float] = []
+    run_watched(idle_and_then_busy, stalls)
+    assert len(stalls) == 1
+    where, _ = messages(caplog)
+    assert "in stands_still (" in where
+
+
+def test_what_holds_up_an_idle_loop_is_found_if_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    async def idle_and_then_stuck() -> None:
+        await asyncio.sleep(3 * LIMIT)
+        time.sleep((DOZES + 2) * LIMIT)
+
+    run_watched(idle_and_then_stuck, [])
+    where, _ = messages(caplog)
+    assert "in idle_and_then_stuck (" in where
 
 
 def test_a_runner_counts_the_stalls_that_it_is_told_of() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from runner.execution.sandbox.child.memory import EXECUTE, HEAP, LARGE, READ, SMALL, Memory, Range, ranges
+from runner.execution.sandbox.child.memory import EXECUTE, HEAP, LARGE, READ, SMALL, Memory, Range, present, ranges
 
 WORTH_IT = LARGE // 4
 """So much of a large page has to be there before, in bytes: the rest is memory that nobody asked for."""
@@ -34,17 +34,22 @@ class LargePages:
             return  # there are none here
 
     def keep_code(self) -> int:
-        """Put a copy of the interpreter's code in large pages, in place of what comes from its file.
+        """Put copies of the code that was loaded so far in large pages, in place of what comes from files.
 
-        What lies between its code and cannot be written, such as its constants, could be executed then as well.
+        A library is one mapping then where it was four, each of which every fork has to make anew. What lies between
+        its code and cannot be written, such as its constants, could be executed as well.
 
-        Returns how many large pages there are for it.
+        Returns of how many files that is.
         """
         if not self._ranges or os.uname().machine != "x86_64":  # others have to be told that what was written is code
             return 0
-        code = _read_only_around(self._memory.a_function, self._ranges)
-        start, end = -(-code.start // LARGE) * LARGE, code.end // LARGE * LARGE
-        return (end - start) // LARGE if start < end and self._memory.replace_by_copy(start, end, READ | EXECUTE) else 0
+        files = [*_files_with_code(self._ranges)]
+        try:
+            pieces = [piece for file in files for piece in _worth_copying(file)]
+        except OSError:  # it cannot be seen what is in use
+            return 0
+        pieces.sort(key=lambda piece: piece[1] - piece[0] < LARGE)  # whole large pages first: they stay whole
+        return len(files) if self._memory.replace_by_copies(pieces, READ | EXECUTE) else 0
 
     def keep_objects(self) -> int:
         """Put what was there at first in large pages, and what the C library's memory has now.
@@ -72,17 +77,27 @@ class LargePages:
         return done
 
 
-def _read_only_around(address: int, memory: Sequence[Range]) -> Range:
-    """What lies around an address side by side, is of the same file, and cannot be written."""
+def _files_with_code(memory: Sequence[Range]) -> Iterator[Range]:
+    """What cannot be written and lies side by side, for each file with something in it that can be executed."""
     found = Range(0, 0, "", "")
-    for each in memory:
+    for each in (*memory, Range(0, 0, "", "")):
         if each.permissions[:2] == "r-" and each.name == found.name and each.start == found.end:
-            found = found._replace(end=each.end)
-        elif found.start <= address < found.end:
-            break
+            found = found._replace(end=each.end, permissions=found.permissions + each.permissions)
         else:
+            if found.name.startswith("/") and "x" in found.permissions and "w" not in found.permissions:
+                yield found
             found = each
-    return found
+
+
+def _worth_copying(file: Range) -> Iterator[tuple[int, int]]:
+    """What is to be copied of a file: all of it if it is small, else those large pages that are in use."""
+    if file.end - file.start <= LARGE:
+        yield file.start, file.end
+        return
+    for at in range(file.start // LARGE * LARGE, file.end, LARGE):
+        start, end = max(file.start, at), min(file.end, at + LARGE)
+        if present(start, end) > (end - start) // 2:
+            yield start, end
 
 
 def _large_pages_of(start: int, end: int) -> Iterator[int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 LARGE, SMALL = 2 * 1024**2, 4096
 """A large page, in bytes, which begins at a multiple of that, and any other. Some machines have other sizes."""
+
+ENTRY = 8
+"""What the kernel tells of each page, in bytes."""
 
 HEAP = "[heap]"
 """The C library's memory, as proc(5) calls it. It grows at its end."""
@@ -42,6 +45,18 @@ def ranges() -> Iterator[Range]:
             yield Range(int(start, 16), int(end, 16), permissions, "".join(name).strip())
 
 
+def present(start: int, end: int) -> int:
+    """How much of this memory is there, in bytes: what comes from a file is there once it was used, or its neighbours.
+
+    Raises:
+        OSError: that cannot be looked at.
+    """
+    with open("/proc/self/pagemap", "rb", buffering=0) as pages:  # noqa: PTH123
+        pages.seek(start // SMALL * ENTRY)
+        entries = pages.read((end - start) // SMALL * ENTRY)
+    return SMALL * sum(byte >> 7 for byte in entries[ENTRY - 1 :: ENTRY])  # the highest bit of each
+
+
 class Memory:
     """Calls about memory, of this process's C library."""
 
@@ -63,8 +78,6 @@ class Memory:
         self._advise = _call(library.madvise, number, address, size, number)
         self._break = _call(library.sbrk, address, ctypes.c_long)
         self._copy = ctypes.memmove
-        self.a_function: int = ctypes.cast(ctypes.pythonapi.Py_GetVersion, address).value or 0
-        """The address of one of Python's own functions."""
 
     def take(self, start: int, end: int) -> bool:
         """Take new memory where it was free; false if it was not."""
@@ -82,25 +95,33 @@ class Memory:
         """Put memory in large pages, as it is; false if that did not work. It takes a millisecond for each."""
         return bool(self._advise(start, end - start, _IN_LARGE_PAGES) == 0)
 
-    def replace_by_copy(self, start: int, end: int, allowed: int) -> bool:
-        """Replace memory that nobody writes to by a copy in large pages; false if that did not work.
+    def replace_by_copies(self, memory: Sequence[tuple[int, int]], allowed: int) -> bool:
+        """Replace memory that nobody writes to by copies, which lie side by side in large pages; false if it stays.
 
         Parameters:
+            memory: from where to where, in whole pages. What begins and ends with large pages comes first.
             allowed: what can be done with it afterwards.
         """
-        size = end - start
+        used = sum(end - start for start, end in memory)
+        if not used:
+            return False
+        size = -(-used // LARGE) * LARGE
         free = self._map(None, size + LARGE, READ | WRITE, _PRIVATE, -1, 0)
         if free == _NONE:
             return False
-        copy = -(-free // LARGE) * LARGE
-        self._copy(copy, start, size)
-        done = (
-            self.put_in_large_pages(copy, copy + size)
-            and self._protect(copy, size, allowed) == 0
-            and self._remap(copy, size, size, _IN_PLACE_OF, start) == start
-        )
-        self.let_go(free, copy if done else copy + size)
-        self.let_go(copy + size, free + size + LARGE)
+        copies = copy = -(-free // LARGE) * LARGE
+        for start, end in memory:
+            self._copy(copy, start, end - start)
+            copy += end - start
+        done = self.put_in_large_pages(copies, copies + size) and self._protect(copies, used, allowed) == 0
+        copy = copies
+        for start, end in memory if done else ():
+            # What makes this call may be what it replaces: when the call returns, it is there again.
+            if self._remap(copy, end - start, end - start, _IN_PLACE_OF, start) != start:
+                self.let_go(copy, copy + end - start)
+            copy += end - start
+        self.let_go(free, copies)
+        self.let_go(copy, free + size + LARGE)
         return done
 
     def end_of_heap(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -224,6 +225,32 @@ def test_the_code_of_the_interpreter_runs_on_in_large_pages(version: str) -> Non
         exec("class A: pass")
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
+    print("ok")
+    """
+    assert run(version, LARGE_PAGES + textwrap.dedent(code)) == "ok"
+
+
+@EVERY_PYTHON
+@needs_large_pages
+def test_of_a_large_file_only_what_is_in_use_is_copied(version: str, tmp_path: Path) -> None:
+    code = f"""
+    import mmap
+    path, megabyte = {str(tmp_path / "code")!r}, 2**20
+    content = os.urandom(megabyte) * 16
+    with open(path, "w+b") as file:
+        file.write(content)
+        file.flush()
+        memory = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+
+    def mapped():
+        ranges = [line.split()[0].split("-") for line in open("/proc/self/maps") if path in line]
+        return sum(int(end, 16) - int(start, 16) for start, end in ranges) / megabyte
+
+    assert mapped() == 16
+    assert memory[: 5 * megabyte] == content[: 5 * megabyte]
+    assert LargePages().keep_code() > 0
+    assert 9 <= mapped() <= 13, mapped()
+    assert memory[:] == content
     print("ok")
     """
     assert run(version, LARGE_PAGES + textwrap.dedent(code)) == "ok"

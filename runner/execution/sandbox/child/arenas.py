@@ -6,6 +6,8 @@ libraries. The C library's own memory is of one piece. This is imported before a
 
 from __future__ import annotations
 
+import sys
+
 ARENA = 1024**2
 """In bytes."""
 
@@ -19,6 +21,8 @@ class Arenas:
     def __init__(self) -> None:
         """Change it."""
         self._change_back = _nothing
+        if sys.platform != "linux":
+            return
         try:
             import ctypes  # not there in every Python
 

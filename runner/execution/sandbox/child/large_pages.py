@@ -26,6 +26,8 @@ class LargePages:
     def __init__(self) -> None:
         """Look at what there is. To be made before the process is confined."""
         self._ranges: Sequence[Range] = ()
+        self._kept: dict[int, int] = {}
+        """The large pages with objects in them, and where these ended when they were put there."""
         try:
             if os.sysconf("SC_PAGE_SIZE") == SMALL:
                 self._memory = Memory()
@@ -54,14 +56,20 @@ class LargePages:
     def keep_objects(self) -> int:
         """Put what was there at first in large pages, and what the C library's memory has now.
 
-        Returns how many large pages there are for it.
+        When it is called again, only what is new: what was put there before is shared with workers that live.
+
+        Returns how many large pages were made.
         """
-        kept = 0
+        made = 0
         for start, end, permissions, name in self._ranges:
             if permissions == "rw-p" and name in ("", HEAP):
                 until = self._memory.end_of_heap() if name == HEAP else end
-                kept += sum(self._put_in_one(at, start, until) for at in _large_pages_of(start, until))
-        return kept
+                for at in _large_pages_of(start, until):
+                    is_new = min(until, at + LARGE) - self._kept.get(at, start) >= WORTH_IT
+                    if is_new and self._put_in_one(at, start, until):
+                        self._kept[at] = min(until, at + LARGE)
+                        made += 1
+        return made
 
     def _put_in_one(self, at: int, start: int, end: int) -> bool:
         """Put what there is from `start` to `end` in the large page that begins at `at`, as far as it belongs there.

@@ -52,7 +52,9 @@ class StallWatch:
         self._working_since = 0.0
         """Since when the loop has been working; 0 while it waits."""
         self._waiting_since = 0.0
+        """Since when it waits, or has waited last."""
         self._short_waits = 0
+        """How many short waits there were in a row since nobody looks after it."""
         self._shown = 0.0
         """The last `_working_since` of which it has been logged where it was."""
         self._loop_thread = threading.get_ident()

@@ -206,13 +206,12 @@ def test_the_code_of_the_interpreter_runs_on_in_large_pages(version: str) -> Non
     code = """
     import json, math
     files = {line.split()[5] for line in open("/proc/self/maps") if "r-xp" in line and "/" in line}
-    with_code = sum("r-xp" in line for line in open("/proc/self/maps"))
     mappings = sum(1 for _ in open("/proc/self/maps"))
     assert LargePages().keep_code() == len(files)
     assert large("r-xp") > 0
     assert not any("r-xp" in line and line.split()[5:] for line in open("/proc/self/maps") if "[" not in line)
     assert sum(1 for _ in open("/proc/self/maps")) < mappings - 2 * len(files)
-    import decimal, hashlib, json, re, traceback
+    import decimal, hashlib, re, traceback
     assert json.loads(json.dumps({"a": [1.5, None]})) == {"a": [1.5, None]}
     assert re.sub("[aeiou]", "", "large pages") == "lrg pgs"
     assert str(decimal.Decimal(1) / 7) == "0.1428571428571428571428571429"

@@ -280,7 +280,7 @@ def _encoded(value: Any, above: list[int] | tuple[()] = (), *, as_slice: bool = 
         document = b""
     if as_slice:
         document = document[1:-1]
-    brackets = document.count(b"[") + document.count(b"{")
+    brackets = parts.brackets_in(document)
     if document and len(document) <= parts.PART_LIMIT and brackets <= parts.MOST_BRACKETS and brackets <= levels:
         return document, brackets
     if _is_deeper(value, levels + as_slice):  # and would be found to be at its deepest level, each encoded on the way
